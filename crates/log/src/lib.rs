@@ -1,0 +1,217 @@
+//! WHERE CHANGES ARE KEPT. Topics of records by offset.
+//!
+//! A [`Log`] promises: an [`Appender`]'s transaction is either whole in every partition it touched or, after a
+//! crash, in none that had not been made durable; offsets depend only on what was committed, so a replay after lost,
+//! un-synced bytes gives every record the offset it had before; readers are woken, they never poll.
+//!
+//! The log never looks inside a key or a value, and knows neither LSNs nor Debezium: the source's position is bytes
+//! that it keeps for its writer.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+/// A record's number in its partition, as in Kafka: dense, from 0, control batches take one too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub u64);
+
+/// Which life of a topic an offset belongs to: Kafka's topic id, made at random when the topic is created and kept in
+/// Kafka's `partition.metadata` file. A topic that is deleted and made again has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Epoch(pub u128);
+
+/// One partition of one topic. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// The topic's name, as Kafka allows it: `[A-Za-z0-9._-]{1,249}`.
+    pub topic: Arc<str>,
+    /// From 0. The embedded log makes topics of one partition.
+    pub partition: u32,
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// What a topic is, as told to its readers.
+#[derive(Clone, Debug)]
+pub struct TopicInfo {
+    /// The topic's name.
+    pub name: Arc<str>,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// Which life of the topic this is.
+    pub epoch: Epoch,
+}
+
+/// A record header, as in Kafka: a key and raw bytes.
+pub type Header<'a> = (&'a str, &'a [u8]);
+
+/// A record to append. A `None` value is a tombstone.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRecord<'a> {
+    /// Milliseconds since 1970, Kafka's record timestamp (the producer's clock).
+    pub timestamp_ms: i64,
+    /// Kafka's key bytes.
+    pub key: Option<&'a [u8]>,
+    /// Kafka's value bytes.
+    pub value: Option<&'a [u8]>,
+    /// In order; names may repeat.
+    pub headers: &'a [Header<'a>],
+}
+
+/// When readers may see what [`Appender::flush`] hands over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// At once, before it is durable: for a source whose replay yields the same records at the same offsets.
+    Now,
+    /// Nothing beyond the last [`Appender::commit`], and that only once it is durable: for records that a replay
+    /// would not repeat (snapshot rows).
+    AfterSync,
+}
+
+/// Counts flushes of one appender; [`Appender::durable`] tells which of them are on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlushSeq(pub u64);
+
+/// Topics of records. Implementations are shared (`Arc<dyn Log>`) by one process's capture and gateway.
+pub trait Log: Send + Sync + 'static {
+    /// The topic, created if it is missing. Creation is durable when this returns.
+    fn ensure_topic(&self, topic: &str) -> Result<TopicInfo, LogError>;
+    /// Removes the topic and all it holds, durably. Its next life has another [`Epoch`].
+    fn delete_topic(&self, topic: &str) -> Result<(), LogError>;
+    /// The topic, if it exists.
+    fn topic(&self, topic: &str) -> Option<TopicInfo>;
+    /// Every topic, internal ones (`__…`) too, by name.
+    fn topics(&self) -> Vec<TopicInfo>;
+    /// Changes whenever a topic comes or goes.
+    fn topics_changed(&self) -> watch::Receiver<u64>;
+
+    /// A writer. Each partition takes one at a time: a second appender that touches it gets [`LogError::Busy`].
+    fn appender(&self) -> Box<dyn Appender>;
+
+    /// Whole batches from the one that holds `from`, at least one and then up to `bytes_max` bytes; an empty chunk at
+    /// the end. Reads the page cache or the disk on the caller's thread. `from` below [`Log::earliest`] is
+    /// [`LogError::OutOfRange`]; beyond the end is an empty chunk (the end may come back after a replay).
+    fn read(&self, partition: &TopicPartition, from: Offset, bytes_max: usize) -> Result<Chunk, LogError>;
+    /// The first offset that is kept.
+    fn earliest(&self, partition: &TopicPartition) -> Result<Offset, LogError>;
+    /// The offset after the last one that readers may see; changes wake whoever waits. Closed when the topic goes.
+    fn end(&self, partition: &TopicPartition) -> Result<watch::Receiver<Offset>, LogError>;
+    /// The source position in the partition's last control batch.
+    fn position(&self, partition: &TopicPartition) -> Result<Option<Bytes>, LogError>;
+    /// Bytes on disk, for metrics.
+    fn size_bytes(&self) -> u64;
+    /// Why the log has stopped taking writes (full disk, failed fsync), if it has.
+    fn failure(&self) -> Option<String>;
+}
+
+/// The one writer of its partitions. Dropping it gives them back; what was not flushed is gone, and an unfinished
+/// transaction stays invisible to the next open.
+pub trait Appender: Send {
+    /// Buffers a record in the current transaction and tells its offset. No I/O, unless the buffer bound
+    /// is reached (then like a flush that shows nothing new).
+    fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<Offset, LogError>;
+    /// Ends the transaction: in each partition it touched, a control batch with `position` (at most
+    /// 256 bytes) follows its records. A transaction that touched nothing leaves nothing.
+    fn commit(&mut self, position: &[u8]) -> Result<(), LogError>;
+    /// Hands everything buffered to the operating system and queues its group sync. Does not wait for the sync.
+    fn flush(&mut self, visibility: Visibility) -> Result<FlushSeq, LogError>;
+    /// The last flush that is durable in all partitions. Closed, after [`Log::failure`] is set, when syncing failed.
+    fn durable(&self) -> watch::Receiver<FlushSeq>;
+}
+
+/// Placeholder for the reader's chunk.
+#[derive(Debug)]
+pub struct Chunk {
+    #[allow(dead_code)]
+    bytes: Bytes,
+}
+
+/// A record as read back, borrowed from its chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Its number in the partition.
+    pub offset: Offset,
+    /// Milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// Kafka's key bytes.
+    pub key: Option<&'a [u8]>,
+    /// Kafka's value bytes; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    headers: &'a [u8],
+}
+
+impl Chunk {
+    /// The records at or after the offset asked for, in order; control batches are skipped.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        std::iter::empty()
+    }
+    /// Where the next read goes on: the offset after the last batch, control batches included.
+    pub fn next_offset(&self) -> Offset {
+        Offset(0)
+    }
+    /// True at the end of the log.
+    pub fn is_empty(&self) -> bool {
+        true
+    }
+}
+
+impl<'a> Record<'a> {
+    /// The headers, in order.
+    pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + 'a {
+        let _ = self.headers;
+        std::iter::empty()
+    }
+}
+
+/// What can go wrong, one kind per thing a caller does about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// No such topic or partition.
+    #[error("topic partition {0} does not exist")]
+    UnknownPartition(String),
+    /// The offset is below what is kept.
+    #[error("offset {asked} of {partition} is below the earliest kept, {earliest}")]
+    OutOfRange {
+        /// Which partition.
+        partition: String,
+        /// What was asked for.
+        asked: u64,
+        /// What is there.
+        earliest: u64,
+    },
+    /// Another appender writes to this partition.
+    #[error("{0} already has a writer")]
+    Busy(String),
+    /// Damage before the last control batch: refused, never repaired by guessing.
+    #[error("{file} is damaged at byte {at} (offset {offset}): {why}; restore the file from a backup, or move the topic's folder aside to take a new snapshot")]
+    Corrupt {
+        /// Path of the segment.
+        file: String,
+        /// Byte position in the file.
+        at: u64,
+        /// The log offset expected there.
+        offset: u64,
+        /// What was wrong.
+        why: String,
+    },
+    /// Another process holds the data directory.
+    #[error("{0}")]
+    Locked(String),
+    /// The operating system refused.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, with the path.
+        what: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The name, key, position or record is not one the log can hold.
+    #[error("{0}")]
+    Invalid(String),
+}
