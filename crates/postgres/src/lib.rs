@@ -4,36 +4,14 @@
 //! confirmed and never beyond what this walsender has sent; every refusal is a [`SourceError`] that says what to do.
 //! Knows nothing of logs, topics' offsets, or browsers.
 
+pub mod config;
+pub mod copy_text;
+pub mod pgoutput;
+
 use std::sync::Arc;
 
+pub use config::{ConfigErrors, ConnectorConfig};
 use rowcast_event::{Change, Lsn, Table, TransactionMark};
-
-/// A connector's configuration, parsed and checked (Debezium's flat JSON).
-#[derive(Clone, Debug)]
-pub struct ConnectorConfig {
-    /// The connector's name.
-    pub name: String,
-    /// `topic.prefix`.
-    pub topic_prefix: String,
-    // the rest is the postgres crate's own
-}
-
-impl ConnectorConfig {
-    /// Parses `{"name":…,"config":{…}}`. Errors name the property and what it takes; all of them, not the first.
-    pub fn from_json(json: &str) -> Result<ConnectorConfig, ConfigErrors> {
-        let _ = json;
-        Err(ConfigErrors(vec![]))
-    }
-    /// One line per property that we do not know, or do not support yet, to be reported once at start.
-    pub fn remarks(&self) -> &[String] {
-        &[]
-    }
-}
-
-/// Everything wrong with a configuration.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct ConfigErrors(pub Vec<String>);
 
 /// What the log knows of this connector from before; all `None`/empty on the first start.
 #[derive(Clone, Debug, Default)]
