@@ -12,6 +12,24 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+mod appender;
+mod batch;
+mod checkpoint;
+mod chunk;
+mod embedded;
+mod index;
+mod partition;
+mod recovery;
+mod segment;
+mod storage;
+mod sync;
+mod topic;
+mod varint;
+mod writer;
+
+pub use chunk::{Chunk, Record};
+pub use embedded::{EmbeddedLog, EmbeddedOptions};
+
 /// A record's number in its partition, as in Kafka: dense, from 0, control batches take one too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub u64);
@@ -103,6 +121,10 @@ pub trait Log: Send + Sync + 'static {
     fn end(&self, partition: &TopicPartition) -> Result<watch::Receiver<Offset>, LogError>;
     /// The source position in the partition's last control batch.
     fn position(&self, partition: &TopicPartition) -> Result<Option<Bytes>, LogError>;
+    /// How many records follow the partition's last control batch: the beginning of a transaction whose appender went
+    /// away before its commit, as far as readers saw it. Whoever replays that transaction in this process leaves out
+    /// as many of its records, after [`Appender::claim`]. Zero after an open.
+    fn unfinished(&self, partition: &TopicPartition) -> Result<u64, LogError>;
     /// Bytes on disk, for metrics.
     fn size_bytes(&self) -> u64;
     /// Why the log has stopped taking writes (full disk, failed fsync), if it has.
@@ -111,7 +133,15 @@ pub trait Log: Send + Sync + 'static {
 
 /// The one writer of its partitions. Dropping it gives them back; what was not flushed is gone, and an unfinished
 /// transaction stays invisible to the next open.
+///
+/// In the same process, the part of an unfinished transaction that readers saw ([`Visibility::Now`]) stays, since they
+/// cannot forget it: the next appender of the partition goes on behind it ([`Log::unfinished`]). The part that
+/// nobody saw is cut, so a snapshot that begins anew finds nothing of its last attempt.
 pub trait Appender: Send {
+    /// Takes the partition now instead of at its first record, and tells how many records of an unfinished transaction
+    /// it ends with. The next [`Appender::commit`] ends that transaction, even if nothing is appended before it: so
+    /// claim the partitions of a transaction that is replayed.
+    fn claim(&mut self, partition: &TopicPartition) -> Result<u64, LogError>;
     /// Buffers a record in the current transaction and tells its offset. No I/O, unless the buffer bound
     /// is reached (then like a flush that shows nothing new).
     fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<Offset, LogError>;
@@ -122,50 +152,6 @@ pub trait Appender: Send {
     fn flush(&mut self, visibility: Visibility) -> Result<FlushSeq, LogError>;
     /// The last flush that is durable in all partitions. Closed, after [`Log::failure`] is set, when syncing failed.
     fn durable(&self) -> watch::Receiver<FlushSeq>;
-}
-
-/// Placeholder for the reader's chunk.
-#[derive(Debug)]
-pub struct Chunk {
-    #[allow(dead_code)]
-    bytes: Bytes,
-}
-
-/// A record as read back, borrowed from its chunk.
-#[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
-    /// Its number in the partition.
-    pub offset: Offset,
-    /// Milliseconds since 1970.
-    pub timestamp_ms: i64,
-    /// Kafka's key bytes.
-    pub key: Option<&'a [u8]>,
-    /// Kafka's value bytes; `None` is a tombstone.
-    pub value: Option<&'a [u8]>,
-    headers: &'a [u8],
-}
-
-impl Chunk {
-    /// The records at or after the offset asked for, in order; control batches are skipped.
-    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        std::iter::empty()
-    }
-    /// Where the next read goes on: the offset after the last batch, control batches included.
-    pub fn next_offset(&self) -> Offset {
-        Offset(0)
-    }
-    /// True at the end of the log.
-    pub fn is_empty(&self) -> bool {
-        true
-    }
-}
-
-impl<'a> Record<'a> {
-    /// The headers, in order.
-    pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + 'a {
-        let _ = self.headers;
-        std::iter::empty()
-    }
 }
 
 /// What can go wrong, one kind per thing a caller does about it.
@@ -189,7 +175,9 @@ pub enum LogError {
     #[error("{0} already has a writer")]
     Busy(String),
     /// Damage before the last control batch: refused, never repaired by guessing.
-    #[error("{file} is damaged at byte {at} (offset {offset}): {why}; restore the file from a backup, or move the topic's folder aside to take a new snapshot")]
+    #[error(
+        "{file} is damaged at byte {at} (offset {offset}): {why}; restore the file from a backup, or move the topic's folder aside to take a new snapshot"
+    )]
     Corrupt {
         /// Path of the segment.
         file: String,
@@ -200,6 +188,9 @@ pub enum LogError {
         /// What was wrong.
         why: String,
     },
+    /// The log takes no more writes in this process, because one failed: see [`Log::failure`]. Reading goes on.
+    #[error("the log has stopped taking writes ({0}); free disk space or repair the disk, then start again")]
+    Failed(String),
     /// Another process holds the data directory.
     #[error("{0}")]
     Locked(String),

@@ -1,0 +1,146 @@
+//! Turns one partition's records into batches, in one growing buffer.
+//!
+//! A writer exists while an appender owns the partition. It numbers records, closes batches before they grow too large
+//! and ends transactions with control batches; the buffer goes to the operating system in one write. Nothing here waits.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    LogError, NewRecord, Visibility,
+    batch::{Control, OpenBatch, RECORD_BYTES_MAX, Span},
+    partition::{Partition, Written},
+    storage::Storage,
+};
+
+/// Capacity that a writer keeps when its buffer was handed over.
+///
+/// A usual flush fits; what one great record needed is given back.
+const BUFFER_KEPT_BYTES: usize = 1 << 20;
+
+/// The one writer of a partition.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    partition: Arc<Partition>,
+    buffer: Vec<u8>,
+    /// Finished batches in the buffer.
+    batches: Vec<Span>,
+    open: Option<OpenBatch>,
+    /// Something was buffered, or written without being shown, since the last flush.
+    touched: bool,
+    /// Where the partition stands with what is buffered; `position` is set by the control batches in it.
+    ahead: Written,
+}
+
+impl Writer {
+    /// Takes the partition, with the unfinished transaction that may lie at its end.
+    pub(crate) fn take(partition: &Arc<Partition>) -> Result<Writer, LogError> {
+        let ahead = partition.take()?;
+        let partition = Arc::clone(partition);
+        Ok(Writer {
+            partition,
+            buffer: Vec::new(),
+            batches: Vec::new(),
+            open: None,
+            touched: false,
+            ahead,
+        })
+    }
+
+    pub(crate) fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+
+    /// Records since the last control batch, buffered ones too.
+    pub(crate) fn unfinished(&self) -> u64 {
+        self.ahead.end - self.ahead.committed_end
+    }
+
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Buffers a record and tells its offset.
+    pub(crate) fn append(&mut self, record: &NewRecord<'_>) -> Result<u64, LogError> {
+        check_size(record)?;
+        self.touched = true;
+        let offset = self.ahead.end;
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(OpenBatch::begin(&mut self.buffer, offset, record.timestamp_ms)),
+        };
+        if !open.push(&mut self.buffer, record) {
+            self.finish_batch();
+            let mut open = OpenBatch::begin(&mut self.buffer, offset, record.timestamp_ms);
+            open.push(&mut self.buffer, record);
+            self.open = Some(open);
+        }
+        self.ahead.end = offset + 1;
+        self.ahead.last_timestamp_ms = record.timestamp_ms;
+        Ok(offset)
+    }
+
+    /// Ends the transaction, if it has records here.
+    pub(crate) fn commit(&mut self, position: &[u8]) {
+        if self.unfinished() == 0 {
+            return;
+        }
+        self.touched = true;
+        self.finish_batch();
+        let control = Control {
+            epoch: self.partition.epoch,
+            durable_end: self.partition.durable_end(),
+            position,
+        };
+        let span = control.encode(&mut self.buffer, self.ahead.end, self.ahead.last_timestamp_ms);
+        self.batches.push(span);
+        self.ahead.end += 1;
+        self.ahead.committed_end = self.ahead.end;
+        self.ahead.position = Some(Bytes::copy_from_slice(position));
+    }
+
+    fn finish_batch(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.batches.push(open.finish(&mut self.buffer, false));
+        }
+    }
+
+    /// Hands everything buffered to the operating system in one write; true when a sync is due.
+    pub(crate) fn write(
+        &mut self,
+        storage: &dyn Storage,
+        segment_bytes: u64,
+        visibility: Option<Visibility>,
+    ) -> Result<bool, LogError> {
+        if !self.touched {
+            return Ok(false);
+        }
+        self.finish_batch();
+        let wrote = !self.batches.is_empty();
+        self.partition
+            .write(storage, segment_bytes, &self.buffer, &self.batches)?;
+        let waited_for = self.partition.wrote(self.ahead.clone(), visibility);
+        self.touched = visibility.is_none();
+        self.buffer.clear();
+        self.buffer.shrink_to(BUFFER_KEPT_BYTES);
+        self.batches.clear();
+        Ok(wrote || waited_for)
+    }
+}
+
+fn check_size(record: &NewRecord<'_>) -> Result<(), LogError> {
+    let headers: usize = record
+        .headers
+        .iter()
+        .map(|(key, value)| key.len() + value.len() + 20)
+        .sum();
+    let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers;
+    if bytes > RECORD_BYTES_MAX {
+        let why = format!(
+            "a record of {bytes} bytes is larger than the log takes ({RECORD_BYTES_MAX}); leave its large column out with column.exclude.list"
+        );
+        return Err(LogError::Invalid(why));
+    }
+    Ok(())
+}
