@@ -1,23 +1,274 @@
-//! WHAT THE USER ASKED FOR. Debezium's connector properties, checked all at once.
+//! WHAT THE USER ASKED FOR. Debezium's connector properties, checked all at once, before anything is touched.
+//!
+//! Promises: every property of Debezium's PostgreSQL connector is known by name ([`PROPERTIES`]); one that is not
+//! honoured is an error where going on would give other records than asked, else a remark, never silence; all
+//! errors come together, each naming its property; no secret is ever printed.
+//! Knows nothing of the server: whether the slot, the publication or the tables exist is asked by [`crate::Source`].
+
+mod captured;
+mod check;
+mod document;
+mod host;
+mod kind;
+mod property;
+mod secret;
+mod suggest;
+mod table;
+mod values;
+
+use std::{path::PathBuf, time::Duration};
+
+pub use captured::CapturedTables;
+pub use host::refused_address;
+pub use kind::Kind;
+pub use property::{Importance, Property, Status};
+use rowcast_event::{EventOptions, Operation};
+pub use secret::Secret;
+pub use table::{PROPERTIES, property};
+use values::Values;
 
 /// A connector's configuration, parsed and checked (Debezium's flat JSON).
+///
+/// `Debug` prints all of it but the password.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConnectorConfig {
     /// The connector's name.
     pub name: String,
     /// `topic.prefix`.
     pub topic_prefix: String,
+    /// `database.hostname`: a name or an address. What a name resolves to is checked by [`refused_address`].
+    pub host: String,
+    /// `database.port`.
+    pub port: u16,
+    /// `database.user`.
+    pub user: String,
+    /// `database.password`.
+    pub password: Option<Secret>,
+    /// `database.dbname`.
+    pub dbname: String,
+    /// `database.sslmode` and the files it needs.
+    pub tls: TlsOptions,
+    /// `slot.name`.
+    pub slot_name: String,
+    /// `slot.drop.on.stop`.
+    pub slot_drop_on_stop: bool,
+    /// `publication.name`, unquoted.
+    pub publication_name: String,
+    /// `publication.autocreate.mode`.
+    pub publication_mode: PublicationMode,
+    /// `snapshot.mode`.
+    pub snapshot_mode: SnapshotMode,
+    /// The include and exclude lists.
+    pub tables: CapturedTables,
+    /// `skipped.operations`.
+    pub skipped_operations: SkippedOperations,
+    /// `tombstones.on.delete`.
+    pub tombstones_on_delete: bool,
+    /// `unavailable.value.placeholder`, with `hex:` undone.
+    pub unavailable_value_placeholder: String,
+    /// `status.update.interval.ms`.
+    pub status_update_interval: Duration,
+    remarks: Vec<String>,
 }
 
 impl ConnectorConfig {
-    /// Parses `{"name":…,"config":{…}}`. Errors name the property and what it takes; all of them, not the first.
+    /// Parses `{"name":…,"config":{…}}`, or the `config` object alone with `name` in it. Errors name the property and
+    /// what it takes; all of them, not the first.
+    ///
+    /// ```
+    /// use rowcast_postgres::ConnectorConfig;
+    ///
+    /// let errors = ConnectorConfig::from_json(r#"{"name": "orders", "config": {"database.port": "54x2"}}"#).unwrap_err();
+    /// assert!(errors.0.iter().any(|error| error.starts_with("database.port: takes a whole number from 1 to 65535")));
+    /// ```
     pub fn from_json(json: &str) -> Result<ConnectorConfig, ConfigErrors> {
-        let _ = json;
-        Err(ConfigErrors(vec![]))
+        let (values, mut findings) = document::read(json)?;
+        check::each(&values, &mut findings);
+        check::together(&values, &mut findings);
+        let tables = CapturedTables::compile(&values, &mut findings.errors);
+        match tables {
+            Some(tables) if findings.errors.is_empty() => Ok(Self::build(&values, tables, findings.remarks)),
+            _ => Err(ConfigErrors(findings.errors)),
+        }
     }
+
+    /// From values that were checked one by one and together.
+    fn build(values: &Values, tables: CapturedTables, remarks: Vec<String>) -> Self {
+        let text = |name| values.text(name).to_owned();
+        Self {
+            name: text("name"),
+            topic_prefix: text("topic.prefix"),
+            host: host::without_brackets(values.text("database.hostname")).to_owned(),
+            port: u16::try_from(values.whole("database.port")).expect("the kind's bounds are a port's"),
+            user: text("database.user"),
+            password: values
+                .given("database.password")
+                .map(|password| Secret::new(password.to_owned())),
+            dbname: text("database.dbname"),
+            tls: TlsOptions::build(values),
+            slot_name: text("slot.name"),
+            slot_drop_on_stop: values.switch("slot.drop.on.stop"),
+            publication_name: text("publication.name"),
+            publication_mode: PublicationMode::build(values),
+            snapshot_mode: SnapshotMode::build(values),
+            tables,
+            skipped_operations: SkippedOperations::build(values),
+            tombstones_on_delete: values.switch("tombstones.on.delete"),
+            unavailable_value_placeholder: check::placeholder(values.text("unavailable.value.placeholder"))
+                .expect("checked with the others"),
+            status_update_interval: Duration::from_millis(values.whole("status.update.interval.ms")),
+            remarks,
+        }
+    }
+
     /// One line per property that we do not know, or do not support yet, to be reported once at start.
     pub fn remarks(&self) -> &[String] {
-        &[]
+        &self.remarks
+    }
+
+    /// Whether changes of this table are wanted; short for [`CapturedTables::captures`].
+    pub fn captures(&self, schema: &str, table: &str) -> bool {
+        self.tables.captures(schema, table)
+    }
+
+    /// What of this configuration shapes records.
+    pub fn event_options(&self, run_id: &str) -> EventOptions {
+        EventOptions {
+            topic_prefix: self.topic_prefix.clone(),
+            database: self.dbname.clone(),
+            tombstones_on_delete: self.tombstones_on_delete,
+            unavailable_value_placeholder: self.unavailable_value_placeholder.clone(),
+            run_id: run_id.to_owned(),
+        }
+    }
+}
+
+/// How the connection is encrypted, and whom it trusts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsOptions {
+    /// `database.sslmode`.
+    pub mode: SslMode,
+    /// `database.sslrootcert`: there for the verify modes.
+    pub root_cert: Option<PathBuf>,
+    /// `database.sslcert`: there exactly if `key` is.
+    pub cert: Option<PathBuf>,
+    /// `database.sslkey`.
+    pub key: Option<PathBuf>,
+}
+
+impl TlsOptions {
+    fn build(values: &Values) -> Self {
+        let path = |name| values.given(name).map(PathBuf::from);
+        Self {
+            mode: match &*values.word("database.sslmode") {
+                "disable" => SslMode::Disable,
+                "require" => SslMode::Require,
+                "verify-ca" => SslMode::VerifyCa,
+                "verify-full" => SslMode::VerifyFull,
+                _ => SslMode::Prefer,
+            },
+            root_cert: path("database.sslrootcert"),
+            cert: path("database.sslcert"),
+            key: path("database.sslkey"),
+        }
+    }
+}
+
+/// libpq's words for how much encryption is insisted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// If the server offers it; the certificate is not looked at.
+    #[default]
+    Prefer,
+    /// Or no connection; the certificate is checked only if `sslrootcert` is given, as libpq does.
+    Require,
+    /// And the certificate must come from `sslrootcert`.
+    VerifyCa,
+    /// And it must be the host's.
+    VerifyFull,
+}
+
+/// `publication.autocreate.mode`: what to do when the publication is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicationMode {
+    /// Create it FOR ALL TABLES.
+    AllTables,
+    /// Refuse to start.
+    Disabled,
+    /// Create it for the captured tables; alter it when they are others.
+    Filtered,
+    /// Create it without tables.
+    NoTables,
+}
+
+impl PublicationMode {
+    fn build(values: &Values) -> Self {
+        match &*values.word("publication.autocreate.mode") {
+            "disabled" => Self::Disabled,
+            "filtered" => Self::Filtered,
+            "no_tables" => Self::NoTables,
+            _ => Self::AllTables,
+        }
+    }
+}
+
+/// `snapshot.mode`: what is read before the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SnapshotMode {
+    /// All captured tables, once.
+    Initial,
+    /// Nothing.
+    NoData,
+}
+
+impl SnapshotMode {
+    fn build(values: &Values) -> Self {
+        match &*values.word("snapshot.mode") {
+            "no_data" => Self::NoData,
+            _ => Self::Initial,
+        }
+    }
+}
+
+/// `skipped.operations`: streamed changes that make no record. They keep their ordinals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SkippedOperations {
+    /// `c`.
+    pub insert: bool,
+    /// `u`.
+    pub update: bool,
+    /// `d`.
+    pub delete: bool,
+    /// `t`: skipped unless the property says otherwise, as in Debezium.
+    pub truncate: bool,
+}
+
+impl SkippedOperations {
+    fn build(values: &Values) -> Self {
+        let words = values.word("skipped.operations");
+        let lists = |operation: &str| words.split(',').any(|word| word.trim() == operation);
+        Self {
+            insert: lists("c"),
+            update: lists("u"),
+            delete: lists("d"),
+            truncate: lists("t"),
+        }
+    }
+
+    /// Whether `operation` makes no record. Rows of a snapshot are never skipped.
+    pub fn skips(&self, operation: &Operation<'_>) -> bool {
+        match operation {
+            Operation::Read(_) => false,
+            Operation::Insert(_) => self.insert,
+            Operation::Update { .. } => self.update,
+            Operation::Delete(_) => self.delete,
+            Operation::Truncate => self.truncate,
+        }
     }
 }
 

@@ -1,0 +1,34 @@
+//! Every property of Debezium 3.6's PostgreSQL connector, one row each, in the order of its documentation.
+//!
+//! A row is name, what it takes, default, importance, and what becomes of it here: checks, defaults, errors and
+//! remarks all come from these rows.
+
+mod connect;
+mod connection;
+mod data;
+mod filters;
+mod snapshot;
+mod streaming;
+
+use super::Property;
+
+/// All properties, a group per chapter.
+pub const PROPERTIES: &[&[Property]] = &[
+    connection::CONNECTION,
+    streaming::STREAMING,
+    filters::FILTERS,
+    data::DATA,
+    snapshot::SNAPSHOT,
+    snapshot::SIGNALS,
+    connect::TOPICS,
+    connect::RUNNING,
+    connect::CONNECT,
+];
+
+/// The property of this name. An exact name goes before a family such as `transforms.*`.
+pub fn property(name: &str) -> Option<&'static Property> {
+    let all = || PROPERTIES.iter().copied().flatten();
+    all()
+        .find(|property| property.name == name)
+        .or_else(|| all().find(|property| property.is_named(name)))
+}
