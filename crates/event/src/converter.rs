@@ -1,0 +1,89 @@
+//! The one list of conversions: from the text of a PostgreSQL value to the text of a Connect value.
+//!
+//! A converter is named for what it delivers, with its settings as data, so that a mode (`time.precision.mode` and its
+//! kin) is another choice in `types`, not another branch here. The work is done by the families in `values`.
+
+use crate::{
+    notation::Notation,
+    values::{
+        Written, array, binary, decimal, float, geometry, hstore, integer, interval,
+        temporal::{self, Unit},
+    },
+};
+
+/// How a column's text becomes its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Converter {
+    Boolean,
+    Int16,
+    Int32,
+    Int64,
+    /// `oid`: 32 bits without sign, told in 64.
+    UnsignedInt32,
+    Float32,
+    Float64,
+    Decimal {
+        scale: i32,
+    },
+    VariableScaleDecimal,
+    MoneyDecimal,
+    /// The text as it is: strings, and every type whose PostgreSQL text is what Debezium delivers.
+    Text,
+    Bytes,
+    /// `bit(1)`.
+    Bit,
+    Bits,
+    DateDays,
+    TimeOfDay(Unit),
+    ZonedTime,
+    Timestamp(Unit),
+    ZonedTimestamp {
+        fraction_digits: u8,
+    },
+    IntervalMicros,
+    Point,
+    /// PostGIS `geometry` and `geography`.
+    Ewkb,
+    /// pgvector: `halfvec` in single precision, `vector` in double.
+    Vector {
+        single: bool,
+    },
+    HstoreJson,
+    Array(Box<Converter>),
+}
+
+impl Converter {
+    /// Appends the value. On an error `out` may hold a part of it, which the caller cuts off.
+    #[inline]
+    pub(crate) fn write<N: Notation>(&self, text: &[u8], out: &mut Vec<u8>) -> Written {
+        match self {
+            Converter::Text => Ok(N::string(text, out)),
+            Converter::Int32 => integer::write(text, i32::MIN.into(), i32::MAX.into(), out),
+            Converter::Int64 => integer::write(text, i64::MIN, i64::MAX, out),
+            Converter::Int16 => integer::write(text, i16::MIN.into(), i16::MAX.into(), out),
+            Converter::UnsignedInt32 => integer::write(text, 0, u32::MAX.into(), out),
+            Converter::Boolean => integer::write_boolean(text, out),
+            Converter::Float32 => float::write_float::<N>(text, out),
+            Converter::Float64 => float::write_double::<N>(text, out),
+            Converter::Decimal { scale } => decimal::write_decimal::<N>(text, *scale, out),
+            Converter::VariableScaleDecimal => decimal::write_variable_scale(text, out),
+            Converter::MoneyDecimal => decimal::write_money::<N>(text, out),
+            Converter::Bytes => binary::write_bytea(text, out),
+            Converter::Bit => binary::write_bit(text, out),
+            Converter::Bits => binary::write_bits(text, out),
+            Converter::DateDays => temporal::write_date(text, out),
+            Converter::TimeOfDay(unit) => temporal::write_time(text, *unit, out),
+            Converter::ZonedTime => temporal::write_zoned_time(text, out),
+            Converter::Timestamp(unit) => temporal::write_timestamp(text, *unit, out),
+            Converter::ZonedTimestamp { fraction_digits } => {
+                temporal::write_zoned_timestamp(text, *fraction_digits, out)
+            }
+            Converter::IntervalMicros => interval::write(text, out),
+            Converter::Point => geometry::write_point::<N>(text, out),
+            Converter::Ewkb => geometry::write_ewkb(text, out),
+            Converter::Vector { single } => geometry::write_vector::<N>(text, *single, out),
+            Converter::HstoreJson => hstore::write::<N>(text, out),
+            Converter::Array(element) => array::write::<N>(text, element, out),
+        }
+    }
+}

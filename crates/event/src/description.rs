@@ -1,0 +1,48 @@
+//! What a table's encoder is compiled from: the table as the catalog describes it, and the connector's options.
+//!
+//! A changed table is another [`TableDescription`]; nothing here ever changes in place.
+
+/// A column as the catalog and the RELATION message describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnDescription {
+    /// As it is, unquoted.
+    pub name: String,
+    /// `atttypid`.
+    pub type_oid: u32,
+    /// `atttypmod`, -1 for none.
+    pub type_modifier: i32,
+    /// False for NOT NULL columns.
+    pub nullable: bool,
+    /// `pg_get_expr` of the default, if there is one.
+    pub default_expression: Option<String>,
+}
+
+/// One version of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableDescription {
+    /// `pg_class.oid`.
+    pub oid: u32,
+    /// `pg_namespace.nspname`.
+    pub schema: String,
+    /// `pg_class.relname`.
+    pub table: String,
+    /// In attribute order, as the tuples have them.
+    pub columns: Vec<ColumnDescription>,
+    /// Indexes into `columns`, in key order. Empty: the table has no key.
+    pub key: Vec<usize>,
+}
+
+/// What of the connector's configuration shapes records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventOptions {
+    /// `topic.prefix`.
+    pub topic_prefix: String,
+    /// `database.dbname`.
+    pub database: String,
+    /// `tombstones.on.delete`.
+    pub tombstones_on_delete: bool,
+    /// `unavailable.value.placeholder`.
+    pub unavailable_value_placeholder: String,
+    /// This start's run id, a UUID version 7 in text (header `__debezium.context.runId`).
+    pub run_id: String,
+}

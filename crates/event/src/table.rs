@@ -1,0 +1,293 @@
+//! The encoder of one table version: from a change to the records that Debezium writes for it.
+//!
+//! Which records, in which order, with which key, rows and headers is decided here; how a value is written is its
+//! column's business. Pure, and safe to share between threads.
+
+use std::{ops::Range, sync::Arc};
+
+use crate::{
+    Cell, Change, ConversionFailures, EncodedRecords, EventOptions, OldRow, Operation, TableDescription, TypeCatalog,
+    column::{Column, Written},
+    headers::{self, ContextHeaders},
+    notation::{HeaderText, Json},
+    records::RecordRanges,
+    schema,
+    source_block::{Envelope, Letter},
+    toast::Placeholder,
+    topic::topic_name,
+};
+
+/// A table version compiled to its encoder. Made once per RELATION, shared.
+#[derive(Debug)]
+pub struct Table {
+    /// What it was compiled from.
+    pub description: TableDescription,
+    /// The topic its records go to (sanitised as Debezium does).
+    pub topic: Arc<str>,
+    columns: Vec<Column>,
+    value_fields: Vec<Field>,
+    key_fields: Vec<Field>,
+    key_header_fields: Vec<Field>,
+    envelope: Envelope,
+    context: Arc<ContextHeaders>,
+    tombstones: bool,
+    warnings: Vec<String>,
+}
+
+/// A column's place in an object.
+#[derive(Debug)]
+struct Field {
+    /// `{"name":` or `,"name":`.
+    prefix: Vec<u8>,
+    /// Index into `columns`.
+    column: usize,
+}
+
+/// A tuple, and the old one that may hold what it leaves out.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    cells: &'a [Cell<'a>],
+    before: Option<&'a [Cell<'a>]>,
+}
+
+impl Table {
+    /// Compiles the encoder. Never fails: a type that has no converter is left out of the row, as Debezium does;
+    /// [`Table::warnings`] names it.
+    pub fn compile(description: TableDescription, types: &TypeCatalog, options: &EventOptions) -> Table {
+        let placeholder = Placeholder::new(&options.unavailable_value_placeholder);
+        let compile = |(index, column)| Column::compile(index, column, types, &placeholder);
+        let columns: Vec<Column> = description.columns.iter().enumerate().filter_map(compile).collect();
+        let delivered = |index: usize| columns.iter().position(|column| column.tuple_index == index);
+        let key: Vec<usize> = description.key.iter().filter_map(|&index| delivered(index)).collect();
+        let all: Vec<usize> = (0..columns.len()).collect();
+        Table {
+            topic: topic_name(&options.topic_prefix, &description.schema, &description.table).into(),
+            value_fields: fields(&columns, &all, Column::json_prefix),
+            key_fields: fields(&columns, &key, Column::json_prefix),
+            key_header_fields: fields(&columns, &key, Column::header_prefix),
+            envelope: Envelope::new(&description, options),
+            context: Arc::new(ContextHeaders::new(options)),
+            tombstones: options.tombstones_on_delete,
+            warnings: warnings(&description, &columns, types),
+            columns,
+            description,
+        }
+    }
+
+    /// The topic's schema as the internal topic `__rowcast_schemas` and the wire protocol carry it:
+    /// `{"topic":…,"table":…,"columns":[{"name","type","semantic","version","parameters","key","optional"},…]}`,
+    /// with `items` for arrays and `default` where there is one. Equal table versions give equal bytes.
+    pub fn schema_json(&self) -> String {
+        let table = format!("{}.{}", self.description.schema, self.description.table);
+        schema::topic_schema(&self.topic, &table, &self.columns, |index| {
+            self.description.key.contains(&index)
+        })
+    }
+
+    /// One line per column that is not delivered, or not as a reader may expect.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The columns whose values could not be delivered as they are, with counts; empty in good times.
+    pub fn conversion_failures(&self) -> Vec<ConversionFailures<'_>> {
+        self.columns.iter().filter_map(Column::failures).collect()
+    }
+
+    /// Appends to `out` the records that Debezium writes for `change`. `now_ns` is the clock since 1970 in
+    /// nanoseconds, for the envelope's `ts_ms`, `ts_us`, `ts_ns`.
+    ///
+    /// Allocates only for what is rare: numerics beyond 38 digits, array elements with backslashes, hstore, text that
+    /// is not UTF-8, and to grow `out`.
+    pub fn encode(&self, change: &Change<'_>, now_ns: i64, out: &mut EncodedRecords) {
+        let mut writer = Writer {
+            table: self,
+            change,
+            now_ns,
+            context: out.context(&self.context),
+            out,
+        };
+        match change.operation {
+            Operation::Read(row) => writer.whole_row(Letter::Read, Row::of(row)),
+            Operation::Insert(row) => writer.whole_row(Letter::Create, Row::of(row)),
+            Operation::Update { old: None, new } => writer.whole_row(Letter::Update, Row::of(new)),
+            Operation::Update { old: Some(old), new } => writer.update(old.cells(), new),
+            Operation::Delete(old) => writer.delete(Row::of(old.cells())),
+            Operation::Truncate => writer.record(None, None, None, Letter::Truncate, None),
+        }
+    }
+}
+
+/// One call of [`Table::encode`].
+struct Writer<'a> {
+    table: &'a Table,
+    change: &'a Change<'a>,
+    now_ns: i64,
+    context: usize,
+    out: &'a mut EncodedRecords,
+}
+
+type OtherKey = (&'static str, Range<usize>);
+
+impl Writer<'_> {
+    fn whole_row(&mut self, letter: Letter, row: Row<'_>) {
+        let key = self.key(row);
+        self.record(key, None, Some(row), letter, None);
+    }
+
+    /// An update keeps its key, or is a delete and a create.
+    fn update(&mut self, old: &[Cell<'_>], new: &[Cell<'_>]) {
+        let before = Row::of(old);
+        let after = Row {
+            cells: new,
+            before: Some(old),
+        };
+        let (old_key, new_key) = (self.key(before), self.key(after));
+        match (old_key, new_key) {
+            (Some(old_key), Some(new_key)) if self.out.slice(&old_key) != self.out.slice(&new_key) => {
+                let new_key_header = (headers::NEW_KEY, self.key_header(after));
+                let old_key_header = (headers::OLD_KEY, self.key_header(before));
+                self.record(
+                    Some(old_key.clone()),
+                    Some(before),
+                    None,
+                    Letter::Delete,
+                    Some(new_key_header.clone()),
+                );
+                self.tombstone(Some(old_key), Some(new_key_header));
+                self.record(Some(new_key), None, Some(after), Letter::Create, Some(old_key_header));
+            }
+            (_, new_key) => self.record(new_key, Some(before), Some(after), Letter::Update, None),
+        }
+    }
+
+    fn delete(&mut self, old: Row<'_>) {
+        let key = self.key(old);
+        self.record(key.clone(), Some(old), None, Letter::Delete, None);
+        self.tombstone(key, None);
+    }
+
+    fn record(
+        &mut self,
+        key: Option<Range<usize>>,
+        before: Option<Row<'_>>,
+        after: Option<Row<'_>>,
+        letter: Letter,
+        other_key: Option<OtherKey>,
+    ) {
+        let table = self.table;
+        let arena = self.out.arena();
+        let start = arena.len();
+        arena.extend_from_slice(b"{\"before\":");
+        table.write_row(before, arena);
+        arena.extend_from_slice(b",\"after\":");
+        table.write_row(after, arena);
+        table
+            .envelope
+            .write_tail(letter, &self.change.origin, self.now_ns, arena);
+        let value = Some(start..arena.len());
+        self.out.push(RecordRanges {
+            key,
+            value,
+            other_key,
+            context: self.context,
+        });
+    }
+
+    fn tombstone(&mut self, key: Option<Range<usize>>, other_key: Option<OtherKey>) {
+        if self.table.tombstones {
+            self.out.push(RecordRanges {
+                key,
+                value: None,
+                other_key,
+                context: self.context,
+            });
+        }
+    }
+
+    fn key(&mut self, row: Row<'_>) -> Option<Range<usize>> {
+        let table = self.table;
+        let arena = self.out.arena();
+        let start = arena.len();
+        (!table.key_fields.is_empty()).then(|| {
+            table.write_object::<Json>(&table.key_fields, row, arena);
+            start..arena.len()
+        })
+    }
+
+    fn key_header(&mut self, row: Row<'_>) -> Range<usize> {
+        let table = self.table;
+        let arena = self.out.arena();
+        let start = arena.len();
+        table.write_object::<HeaderText>(&table.key_header_fields, row, arena);
+        start..arena.len()
+    }
+}
+
+impl Table {
+    fn write_row(&self, row: Option<Row<'_>>, out: &mut Vec<u8>) {
+        match row {
+            None => out.extend_from_slice(b"null"),
+            Some(row) => self.write_object::<Json>(&self.value_fields, row, out),
+        }
+    }
+
+    /// A tuple shorter than the table is taken as ending in NULLs.
+    fn write_object<N: Written>(&self, fields: &[Field], row: Row<'_>, out: &mut Vec<u8>) {
+        if fields.is_empty() {
+            out.push(b'{');
+        }
+        for field in fields {
+            let column = &self.columns[field.column];
+            let cell = row.cells.get(column.tuple_index).copied().unwrap_or(Cell::Null);
+            let before = row.before.and_then(|cells| cells.get(column.tuple_index)).copied();
+            out.extend_from_slice(&field.prefix);
+            column.write::<N>(cell, before, out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(cells: &'a [Cell<'a>]) -> Row<'a> {
+        Row { cells, before: None }
+    }
+}
+
+impl<'a> OldRow<'a> {
+    /// A key tuple has NULL where it has nothing, and NULL and nothing are delivered alike.
+    fn cells(self) -> &'a [Cell<'a>] {
+        match self {
+            OldRow::Key(cells) | OldRow::Full(cells) => cells,
+        }
+    }
+}
+
+fn fields(columns: &[Column], of: &[usize], prefix: impl Fn(&Column, bool) -> Vec<u8>) -> Vec<Field> {
+    of.iter()
+        .enumerate()
+        .map(|(place, &column)| Field {
+            prefix: prefix(&columns[column], place == 0),
+            column,
+        })
+        .collect()
+}
+
+fn warnings(description: &TableDescription, columns: &[Column], types: &TypeCatalog) -> Vec<String> {
+    let table = format!("{}.{}", description.schema, description.table);
+    let missing = |index: &usize| !columns.iter().any(|column| column.tuple_index == *index);
+    let warn = |index: usize| {
+        let column = &description.columns[index];
+        let type_name = types.get(column.type_oid).map_or("unknown", |pg_type| &pg_type.name);
+        let consequence = if description.key.contains(&index) {
+            "the column is left out of rows and of the key, so rows that differ only in it share a key"
+        } else {
+            "the column is left out of rows"
+        };
+        format!(
+            "{table}.{}: type {type_name} (oid {}) has no converter; {consequence}",
+            column.name, column.type_oid
+        )
+    };
+    (0..description.columns.len()).filter(missing).map(warn).collect()
+}

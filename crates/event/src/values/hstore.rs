@@ -1,0 +1,141 @@
+//! hstore as JSON text (`hstore.handling.mode=json`), its keys in the order in which a Java `HashMap` walks them.
+//!
+//! The order is part of the bytes; buckets that Java turns into trees (eight colliding keys) keep insertion order here.
+
+use super::{Fidelity, Unconvertible, Written};
+use crate::{json, notation::Notation};
+
+struct Pair {
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+}
+
+/// Writes `"k"=>"v", "n"=>NULL` as the string `{"k":"v","n":null}`.
+pub(crate) fn write<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Written {
+    let mut pairs = parse(text)?;
+    let buckets = java_capacity(pairs.len());
+    pairs.sort_by_key(|pair| java_spread_hash(&String::from_utf8_lossy(&pair.key)) & (buckets - 1));
+    let mut object = Vec::with_capacity(text.len() + 2);
+    object.push(b'{');
+    let mut fidelity = Fidelity::Exact;
+    for (place, pair) in pairs.iter().enumerate() {
+        if place > 0 {
+            object.push(b',');
+        }
+        fidelity = worse(fidelity, push_text(&pair.key, &mut object));
+        object.push(b':');
+        match &pair.value {
+            Some(value) => fidelity = worse(fidelity, push_text(value, &mut object)),
+            None => object.extend_from_slice(b"null"),
+        }
+    }
+    object.push(b'}');
+    Ok(worse(fidelity, N::string(&object, out)))
+}
+
+fn worse(one: Fidelity, other: Fidelity) -> Fidelity {
+    if one == Fidelity::Exact { other } else { one }
+}
+
+/// The inner JSON is a Java string: characters outside the basic plane are escaped by the outer one only.
+fn push_text(text: &[u8], out: &mut Vec<u8>) -> Fidelity {
+    json::write_string_raw_planes(text, out)
+}
+
+fn parse(mut text: &[u8]) -> Result<Vec<Pair>, Unconvertible> {
+    let mut pairs = Vec::new();
+    while !text.is_empty() {
+        let (key, rest) = take_quoted(text)?;
+        let rest = rest.strip_prefix(b"=>").ok_or(Unconvertible)?;
+        let (value, rest) = match rest.strip_prefix(b"NULL") {
+            Some(rest) => (None, rest),
+            None => take_quoted(rest).map(|(value, rest)| (Some(value), rest))?,
+        };
+        pairs.push(Pair { key, value });
+        text = match rest.strip_prefix(b", ") {
+            Some([]) => return Err(Unconvertible),
+            Some(rest) => rest,
+            None if rest.is_empty() => rest,
+            None => return Err(Unconvertible),
+        };
+    }
+    Ok(pairs)
+}
+
+fn take_quoted(text: &[u8]) -> Result<(Vec<u8>, &[u8]), Unconvertible> {
+    let [b'"', rest @ ..] = text else {
+        return Err(Unconvertible);
+    };
+    let mut value = Vec::new();
+    let mut bytes = rest.iter();
+    loop {
+        match bytes.next().ok_or(Unconvertible)? {
+            b'"' => return Ok((value, bytes.as_slice())),
+            b'\\' => value.push(*bytes.next().ok_or(Unconvertible)?),
+            &byte => value.push(byte),
+        }
+    }
+}
+
+/// 16 buckets, doubled while more than three quarters are taken.
+fn java_capacity(entries: usize) -> u32 {
+    let mut capacity = 16_u32;
+    while entries > capacity as usize / 4 * 3 && capacity < 1 << 30 {
+        capacity *= 2;
+    }
+    capacity
+}
+
+/// `String.hashCode`, with its upper half folded into the lower.
+fn java_spread_hash(text: &str) -> u32 {
+    let hash = text
+        .encode_utf16()
+        .fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+    hash ^ (hash >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::Json;
+
+    #[test]
+    fn keys_come_in_the_order_of_a_java_hash_map() {
+        let mut out = Vec::new();
+        write::<Json>(br#""key4"=>"val4", "key5"=>NULL, "a\"b"=>"\\""#, &mut out).unwrap();
+        let text: String = serde_json::from_slice(&out).unwrap();
+        // "key4".hashCode() ends in ...f4, "key5" in ...f5 after spreading; the third lies before both.
+        let order = |key: &str| java_spread_hash(key) & 15;
+        let mut keys = ["key4", "key5", "a\"b"];
+        keys.sort_by_key(|key| order(key));
+        let at = |key: &str| text.find(&json::string(key)).unwrap();
+        assert!(keys.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{text}");
+        assert!(
+            text.contains(r#""a\"b":"\\""#) && text.contains(r#""key5":null"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn java_hashes_are_javas() {
+        // String.hashCode as the Java documentation defines it: s[0]*31^(n-1) + ... + s[n-1].
+        assert_eq!(java_spread_hash("Aa"), java_spread_hash("BB"));
+        assert_eq!(java_spread_hash("hello"), 99_162_322 ^ (99_162_322 >> 16));
+        assert_eq!((java_capacity(12), java_capacity(13), java_capacity(60)), (16, 32, 128));
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        for text in [
+            "a",
+            "\"a\"",
+            "\"a\"=>",
+            "\"a\"=>b",
+            "\"a\"=>\"b\", ",
+            "\"a\"=>\"b\"\"c\"=>\"d\"",
+            "\"a",
+        ] {
+            assert!(write::<Json>(text.as_bytes(), &mut Vec::new()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Tables and changes to encode, and the records read back into something that can be compared.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use rowcast_event::{
+    Cell, Change, ColumnDescription, EncodedRecords, EventOptions, Lsn, Operation, Origin, PgType, PgTypeKind,
+    Position, SnapshotMarker, Table, TableDescription, TypeCatalog,
+};
+
+/// A record that owns its parts.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+pub(crate) const MOOD: u32 = 50_001;
+pub(crate) const MOOD_ARRAY: u32 = 50_002;
+pub(crate) const PRICE_DOMAIN: u32 = 50_003;
+pub(crate) const NESTED_DOMAIN: u32 = 50_004;
+pub(crate) const PRICE_DOMAIN_ARRAY: u32 = 50_005;
+pub(crate) const CITEXT: u32 = 50_006;
+pub(crate) const HSTORE: u32 = 50_007;
+pub(crate) const PAIR: u32 = 50_008;
+pub(crate) const GEOMETRY: u32 = 50_009;
+pub(crate) const VECTOR: u32 = 50_010;
+pub(crate) const MOOD_DOMAIN: u32 = 50_011;
+
+pub(crate) fn options() -> EventOptions {
+    EventOptions {
+        topic_prefix: "tp".into(),
+        database: "appdb".into(),
+        tombstones_on_delete: true,
+        unavailable_value_placeholder: "__debezium_unavailable_value".into(),
+        run_id: "01a20628-5c5b-7786-839f-fdc321293bb9".into(),
+    }
+}
+
+pub(crate) fn catalog() -> TypeCatalog {
+    let mut types = TypeCatalog::default();
+    let mut insert = |oid, name: &str, kind| {
+        types.insert(PgType {
+            oid,
+            name: name.into(),
+            kind,
+        })
+    };
+    insert(
+        MOOD,
+        "mood",
+        PgTypeKind::Enum(vec!["sad".into(), "ok".into(), "happy".into()]),
+    );
+    insert(MOOD_ARRAY, "_mood", PgTypeKind::Array(MOOD));
+    insert(
+        PRICE_DOMAIN,
+        "price",
+        PgTypeKind::Domain {
+            base: 1700,
+            type_modifier: (6 << 16 | 2) + 4,
+        },
+    );
+    insert(
+        NESTED_DOMAIN,
+        "net_price",
+        PgTypeKind::Domain {
+            base: PRICE_DOMAIN,
+            type_modifier: -1,
+        },
+    );
+    insert(PRICE_DOMAIN_ARRAY, "_price", PgTypeKind::Array(PRICE_DOMAIN));
+    insert(
+        MOOD_DOMAIN,
+        "my_mood",
+        PgTypeKind::Domain {
+            base: MOOD,
+            type_modifier: -1,
+        },
+    );
+    insert(CITEXT, "citext", PgTypeKind::Base);
+    insert(HSTORE, "hstore", PgTypeKind::Base);
+    insert(GEOMETRY, "geometry", PgTypeKind::Base);
+    insert(VECTOR, "vector", PgTypeKind::Base);
+    insert(PAIR, "pair", PgTypeKind::Composite);
+    types
+}
+
+pub(crate) fn column(name: &str, type_oid: u32, type_modifier: i32) -> ColumnDescription {
+    ColumnDescription {
+        name: name.into(),
+        type_oid,
+        type_modifier,
+        nullable: true,
+        default_expression: None,
+    }
+}
+
+pub(crate) fn description(name: &str, columns: Vec<ColumnDescription>, key: &[usize]) -> TableDescription {
+    TableDescription {
+        oid: 16_384,
+        schema: "public".into(),
+        table: name.into(),
+        columns,
+        key: key.to_vec(),
+    }
+}
+
+pub(crate) fn table(name: &str, columns: Vec<ColumnDescription>, key: &[usize]) -> Table {
+    Table::compile(description(name, columns, key), &catalog(), &options())
+}
+
+pub(crate) fn text(text: &str) -> Cell<'_> {
+    Cell::Text(text.as_bytes())
+}
+
+/// The golden envelope's.
+pub(crate) fn origin() -> Origin {
+    Origin {
+        ts_us: 1_785_830_400_123_456,
+        xid: Some(742),
+        last_commit_lsn: Some(Lsn(23_476_200)),
+        lsn: Lsn(23_476_264),
+        snapshot: SnapshotMarker::Streamed,
+    }
+}
+
+pub(crate) fn encode(table: &Table, operation: Operation<'_>, now_ns: i64) -> Vec<Record> {
+    let mut out = EncodedRecords::default();
+    table.encode(
+        &Change {
+            position: Position::default(),
+            operation,
+            origin: origin(),
+        },
+        now_ns,
+        &mut out,
+    );
+    owned(&out)
+}
+
+pub(crate) fn owned(records: &EncodedRecords) -> Vec<Record> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("records are UTF-8");
+    let mut owned = Vec::new();
+    records.for_each(|record| {
+        owned.push(Record {
+            key: record.key.map(text),
+            value: record.value.map(text),
+            headers: record
+                .headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), text(value)))
+                .collect(),
+        });
+    });
+    owned
+}
+
+pub(crate) fn key_text(record: &Record) -> &str {
+    record.key.as_deref().expect("the record has a key")
+}
+
+pub(crate) fn value_of(record: &Record) -> serde_json::Value {
+    serde_json::from_str(record.value.as_deref().expect("the record has a value")).expect("values are JSON")
+}
+
+/// What stands after `"name":` in the row after an insert of one cell.
+pub(crate) fn delivered(column: ColumnDescription, cell: Cell<'_>) -> String {
+    let table = table("t", vec![column], &[]);
+    let records = encode(&table, Operation::Insert(&[cell]), 0);
+    let value = records[0].value.clone().expect("an insert has a value");
+    let start = value.find(r#""after":{"#).expect("the row after") + r#""after":"#.len();
+    let end = value.find(r#","source":{"version""#).expect("the source block");
+    let row = &value[start..end];
+    match row.strip_prefix(r#"{"c":"#) {
+        Some(rest) => rest.strip_suffix('}').expect("an object").to_owned(),
+        None => row.to_owned(),
+    }
+}
