@@ -17,18 +17,26 @@ mod batch;
 mod checkpoint;
 mod chunk;
 mod embedded;
+mod follow;
 mod index;
 mod partition;
+mod pick;
 mod recovery;
 mod segment;
 mod storage;
 mod sync;
 mod topic;
 mod varint;
+mod view_index;
 mod writer;
 
 pub use chunk::{Chunk, Record};
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
+pub use follow::ReadOnlyLog;
+pub use pick::{Picked, read_at};
+#[doc(hidden)]
+pub use storage::Storage;
+pub use view_index::ViewIndex;
 
 /// A record's number in its partition, as in Kafka: dense, from 0, control batches take one too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use crate::{
     Chunk, Epoch, LogError, Offset, TopicPartition, Visibility,
     batch::Span,
-    recovery::Recovered,
-    segment::Segment,
+    recovery::{self, Recovered},
+    segment::{self, Segment},
     storage::{Storage, failed},
 };
 
@@ -270,6 +270,66 @@ impl Partition {
         if let Some(end) = waiting.syncing.take() {
             self.show(end);
         }
+        Ok(())
+    }
+}
+
+/// Following, in a process that does not write.
+impl Partition {
+    /// Looks how far the owner has written by now.
+    pub(crate) fn follow(&self) -> Result<(), LogError> {
+        let mut written = self.written.lock();
+        loop {
+            let segment = self.active();
+            let known = segment.len();
+            let now = segment
+                .file
+                .metadata()
+                .map_err(|e| failed("read", &segment.path, e))?
+                .len();
+            segment.set_len(now.max(known));
+            let scan = if now < known {
+                None
+            } else {
+                Some(recovery::scan(&segment, known, written.end)?)
+            };
+            let Some(scan) = scan.filter(|scan| scan.why_stopped.is_none()) else {
+                // Half a batch, or a tail that was cut and written anew: only looking from further back can tell.
+                segment.set_len(known);
+                return self.look_anew(&mut written);
+            };
+            segment.set_len(scan.position);
+            written.end = scan.offset;
+            if let Some(commit) = scan.commit {
+                written.committed_end = commit.end;
+                written.position = Some(commit.position);
+            }
+            if !self.open_next(&segment, written.end)? {
+                break;
+            }
+        }
+        self.show(written.end);
+        Ok(())
+    }
+
+    /// Opens the segment that begins where this one ends, if the owner has made it.
+    fn open_next(&self, segment: &Segment, end: u64) -> Result<bool, LogError> {
+        let next = segment::path_of(&self.dir, end, "log");
+        if end == segment.base || !next.exists() {
+            return Ok(false);
+        }
+        let next = Segment::open(&self.dir, end, false)?;
+        next.set_len(0);
+        self.segments.write().push(Arc::new(next));
+        Ok(true)
+    }
+
+    fn look_anew(&self, written: &mut Written) -> Result<(), LogError> {
+        let found = recovery::look(&self.dir, self.epoch)?;
+        *self.segments.write() = found.segments;
+        *written = found.written;
+        self.end
+            .send_if_modified(|shown| std::mem::replace(&mut shown.0, written.end) != written.end);
         Ok(())
     }
 }

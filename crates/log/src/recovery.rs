@@ -91,6 +91,33 @@ pub(crate) fn recover(
     })
 }
 
+/// Reads what a partition holds now without changing it, while another process may be writing: up to the last batch
+/// that is whole.
+pub(crate) fn look(dir: &Path, epoch: Epoch) -> Result<Recovered, LogError> {
+    let bases = segment::list(dir).map_err(|e| failed("list", dir, e))?;
+    let opened: Result<Vec<_>, _> = bases
+        .iter()
+        .map(|&base| Segment::open(dir, base, false).map(Arc::new))
+        .collect();
+    let segments = opened?;
+    let Some(last) = segments.last() else {
+        return Err(failed("list", dir, std::io::ErrorKind::NotFound.into()));
+    };
+    let scan = scan_tail(last)?;
+    last.set_len(scan.position);
+    let commit = find_last_commit(&segments, &scan, epoch)?;
+    let mut written = Written {
+        end: scan.offset,
+        committed_end: segments[0].base,
+        ..Written::default()
+    };
+    if let Some(commit) = commit {
+        written.committed_end = commit.end;
+        written.position = Some(commit.position);
+    }
+    Ok(Recovered { segments, written })
+}
+
 fn open_segments(storage: &dyn Storage, dir: &Path) -> Result<Vec<Arc<Segment>>, LogError> {
     let bases = segment::list(dir).map_err(|e| failed("list", dir, e))?;
     let mut segments = Vec::with_capacity(bases.len().max(1));
