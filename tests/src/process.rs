@@ -1,0 +1,345 @@
+//! The built `rowcast` binary, as an operator runs it: started, asked how it is, killed, started again.
+//!
+//! Promises: one data directory and one address over all restarts; every line that it logged is kept, and printed when a
+//! test fails. Knows nothing of the library inside.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    sync::watch,
+};
+
+use crate::{
+    PATIENCE, http,
+    postgres::{self, Postgres},
+    until,
+};
+
+/// The connector's `topic.prefix`; topics are `shop.public.<table>`.
+pub const TOPIC_PREFIX: &str = "shop";
+/// The name of its slot, as Debezium calls it by default.
+pub const SLOT: &str = "debezium";
+
+/// A data directory, a connector, and the process that may run on them.
+#[derive(Debug)]
+pub struct Rowcast {
+    folder: TempDir,
+    config: serde_json::Map<String, Value>,
+    arguments: Vec<String>,
+    address: Option<String>,
+    metrics_address: Option<String>,
+    child: Option<Child>,
+    log: Log,
+}
+
+/// What the process has logged, from all its lives.
+#[derive(Clone, Debug)]
+struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    count: watch::Sender<usize>,
+}
+
+impl Rowcast {
+    /// A fresh data directory and a connector for `tables` (`public.a,public.b`) of this server. Not started yet.
+    pub fn new(postgres: &Postgres, tables: &str) -> anyhow::Result<Rowcast> {
+        let config = json!({
+            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+            "database.hostname": "127.0.0.1",
+            "database.port": postgres.port().to_string(),
+            "database.user": postgres::USER,
+            "database.password": postgres::PASSWORD,
+            "database.dbname": postgres::DATABASE,
+            "topic.prefix": TOPIC_PREFIX,
+            "table.include.list": tables,
+            "plugin.name": "pgoutput",
+            "publication.autocreate.mode": "filtered",
+        });
+        let Value::Object(config) = config else {
+            bail!("the macro made an object")
+        };
+        Ok(Rowcast {
+            folder: tempfile::Builder::new().prefix("rowcast-test-").tempdir()?,
+            config,
+            arguments: Vec::new(),
+            address: None,
+            metrics_address: None,
+            child: None,
+            log: Log {
+                lines: Arc::default(),
+                count: watch::Sender::new(0),
+            },
+        })
+    }
+
+    /// Sets one of the connector's properties, for the next start.
+    pub fn set(&mut self, property: &str, value: &str) {
+        self.config.insert(property.to_owned(), value.into());
+    }
+
+    /// Adds a command line argument of `rowcast run`, for every start from now on.
+    pub fn argument(&mut self, argument: &str) {
+        self.arguments.push(argument.to_owned());
+    }
+
+    /// The log's directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// `127.0.0.1:port`, known after the first start and kept over the next ones.
+    pub fn address(&self) -> &str {
+        self.address.as_deref().expect("the process was started")
+    }
+
+    /// Starts the process and returns when it listens, before it is ready.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        assert!(self.child.is_none(), "one life at a time");
+        let connector = self.folder.path().join("connector.json");
+        let registration = json!({ "name": "shop-connector", "config": self.config });
+        fs::write(&connector, serde_json::to_string_pretty(&registration)?)?;
+        let mut command = Command::new(binary()?);
+        command
+            .args(["run", "--log-format", "json", "--connector"])
+            .arg(&connector)
+            .arg("--data-dir")
+            .arg(self.data_dir());
+        command.args(["--listen", self.address.as_deref().unwrap_or("127.0.0.1:0")]);
+        command.args([
+            "--metrics-listen",
+            self.metrics_address.as_deref().unwrap_or("127.0.0.1:0"),
+        ]);
+        command.args(&self.arguments);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("starting {}", binary().unwrap_or_default().display()))?;
+        let stderr = child.stderr.take().context("its stderr was piped")?;
+        let from = self.log.len();
+        let log = self.log.clone();
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                log.push(line);
+            }
+            log.push(Log::END.to_owned());
+        });
+        self.child = Some(child);
+        let up = self
+            .log
+            .wait_from(from, |line| line.contains("rowcast is up") || line == Log::END)
+            .await?;
+        if up == Log::END {
+            let status = self.exited().await?;
+            bail!("rowcast ended at its start ({status}):\n{}", self.log.text_from(from));
+        }
+        self.address = Some(field(&up, "listen").context("the first line names the public address")?);
+        self.metrics_address = Some(field(&up, "metrics").context("the first line names the operator address")?);
+        Ok(())
+    }
+
+    /// Starts the process and returns when `/health/ready` says 200.
+    pub async fn start_ready(&mut self) -> anyhow::Result<()> {
+        self.start().await?;
+        self.ready().await
+    }
+
+    /// Waits until `/health/ready` says 200.
+    pub async fn ready(&mut self) -> anyhow::Result<()> {
+        let address = self.address().to_owned();
+        let ready = until("/health/ready to say 200", || async {
+            Ok(http::get(&address, "/health/ready")
+                .await
+                .ok()
+                .filter(|response| response.status == 200))
+        });
+        match ready.await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.context(format!("rowcast logged:\n{}", self.log_text()))),
+        }
+    }
+
+    /// Waits until `/health/ready` says 503 with a reason that `is_it` knows; returns the reason.
+    pub async fn unready(&self, is_it: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+        let address = self.address();
+        let found = until("/health/ready to give the expected reason", || async {
+            let response = http::get(address, "/health/ready").await.ok();
+            Ok(response
+                .filter(|response| response.status == 503 && is_it(&response.body))
+                .map(|response| response.body))
+        });
+        match found.await {
+            Ok(body) => Ok(body),
+            Err(error) => {
+                let last = http::get(address, "/health/ready").await;
+                Err(error.context(format!("it says {last:?}; rowcast logged:\n{}", self.log_text())))
+            }
+        }
+    }
+
+    /// The operator's metrics, as Prometheus reads them.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        let address = self.metrics_address.as_deref().context("the process was started")?;
+        Ok(http::get(address, "/metrics").await?.body)
+    }
+
+    /// SIGKILL, at once; returns when the process is gone.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let mut child = self.child.take().context("the process was started")?;
+        child.start_kill()?;
+        child.wait().await?;
+        Ok(())
+    }
+
+    /// SIGTERM; returns when the process has ended by itself.
+    pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
+        self.signal("TERM")?;
+        self.exited().await
+    }
+
+    /// Any signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let id = self.child.as_ref().and_then(Child::id).context("the process runs")?;
+        let status = std::process::Command::new("sh")
+            .args(["-c", &format!("kill -{name} {id}")])
+            .status()?;
+        if !status.success() {
+            bail!("kill -{name} {id} failed");
+        }
+        Ok(())
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn exited(&mut self) -> anyhow::Result<ExitStatus> {
+        let mut child = self.child.take().context("the process was started")?;
+        let status = tokio::time::timeout(PATIENCE, child.wait()).await;
+        Ok(status.with_context(|| format!("rowcast did not end; it logged:\n{}", self.log_text()))??)
+    }
+
+    /// Resident memory in KiB, as the kernel counts it.
+    pub fn resident_kib(&self) -> anyhow::Result<u64> {
+        let id = self.child.as_ref().and_then(Child::id).context("the process runs")?;
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("a process has VmRSS")?;
+        line.split_whitespace()
+            .next()
+            .and_then(|number| number.parse().ok())
+            .context("VmRSS is a number")
+    }
+
+    /// Waits for a line of the log, from any of its lives, old lines included.
+    pub async fn logged(&self, is_it: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+        self.log.wait_from(0, is_it).await
+    }
+
+    /// Everything it logged so far.
+    pub fn log_text(&self) -> String {
+        self.log.text_from(0)
+    }
+
+    /// The topic's records as `rowcast tail --raw --exit-at-end` prints them, one JSON object each.
+    pub async fn tail(&self, table: &str) -> anyhow::Result<Vec<Value>> {
+        let mut command = Command::new(binary()?);
+        command
+            .args(["tail", &topic(table), "--raw", "--exit-at-end", "--data-dir"])
+            .arg(self.data_dir());
+        let output = command.stdin(Stdio::null()).output().await?;
+        if !output.status.success() {
+            bail!("rowcast tail {table}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let text = String::from_utf8(output.stdout).context("tail prints UTF-8")?;
+        text.lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("a line of tail is JSON: {line:.200}")))
+            .collect()
+    }
+}
+
+impl Drop for Rowcast {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("rowcast logged:\n{}", self.log_text());
+        }
+    }
+}
+
+impl Log {
+    /// Stands in the log where a life's output ended.
+    const END: &'static str = "(end of output)";
+
+    fn push(&self, line: String) {
+        let mut lines = self.lines.lock().expect("nobody panics while holding it");
+        lines.push(line);
+        self.count.send_replace(lines.len());
+    }
+
+    fn len(&self) -> usize {
+        self.lines.lock().expect("nobody panics while holding it").len()
+    }
+
+    fn text_from(&self, from: usize) -> String {
+        self.lines.lock().expect("nobody panics while holding it")[from..].join("\n")
+    }
+
+    async fn wait_from(&self, from: usize, is_it: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+        let mut count = self.count.subscribe();
+        let found = async {
+            loop {
+                let found = self.lines.lock().expect("nobody panics while holding it")[from..]
+                    .iter()
+                    .find(|line| is_it(line))
+                    .cloned();
+                if let Some(line) = found {
+                    return line;
+                }
+                count.changed().await.expect("the log holds the sender");
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.with_context(|| format!("the expected line was not logged:\n{}", self.text_from(from)))
+    }
+}
+
+/// The topic of a table in schema `public`.
+pub fn topic(table: &str) -> String {
+    format!("{TOPIC_PREFIX}.public.{table}")
+}
+
+/// The binary under test: `ROWCAST_BIN`, or the one that cargo built beside this test.
+pub fn binary() -> anyhow::Result<PathBuf> {
+    if let Some(path) = env::var_os("ROWCAST_BIN") {
+        return Ok(PathBuf::from(path));
+    }
+    let test = env::current_exe()?;
+    let profile = test.ancestors().nth(2).unwrap_or(Path::new("."));
+    let path = profile.join("rowcast");
+    if !path.exists() {
+        bail!(
+            "{} is missing; build it: cargo build -p rowcast, or set ROWCAST_BIN",
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
+/// A field of a JSON log line, wherever the line keeps its fields.
+fn field(line: &str, name: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let value = line["fields"].get(name).or_else(|| line.get(name))?;
+    value.as_str().map(str::to_owned)
+}
