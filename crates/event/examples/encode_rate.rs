@@ -1,0 +1,103 @@
+//! How long one change of the shop's `orders` table takes to encode.
+//!
+//! `cargo run --release -p rowcast-event --example encode_rate`: prints nanoseconds per change (best and median of the
+//! rounds) and the record's size. The goal is 300 ns.
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use rowcast_event::{
+    Cell, Change, ColumnDescription, EncodedRecords, EventOptions, Lsn, Operation, Origin, Position, SnapshotMarker,
+    Table, TableDescription, TypeCatalog,
+};
+
+const ROUNDS: usize = 30;
+const CHANGES_PER_ROUND: u32 = 100_000;
+/// How many changes share a buffer before it is emptied, as a busy transaction would.
+const CHANGES_PER_GROUP: u32 = 100;
+
+fn main() {
+    let table = orders();
+    let row = [
+        "4711",
+        "Ada Lovelace",
+        "Mechanical keyboard, US layout",
+        "shipped",
+        "2026-08-04 08:00:00.123456",
+    ];
+    let row = row.map(|text| Cell::Text(text.as_bytes()));
+    let mut out = EncodedRecords::default();
+
+    let mut rounds: Vec<Duration> = (0..ROUNDS).map(|_| round(&table, &row, &mut out)).collect();
+    rounds.sort();
+    let nanoseconds = |round: Duration| round.as_nanos() as f64 / f64::from(CHANGES_PER_ROUND);
+    println!(
+        "orders change: best {:.0} ns, median {:.0} ns, {} bytes",
+        nanoseconds(rounds[0]),
+        nanoseconds(rounds[ROUNDS / 2]),
+        out.bytes() / out.len().max(1),
+    );
+}
+
+fn round(table: &Table, row: &[Cell<'_>], out: &mut EncodedRecords) -> Duration {
+    let start = Instant::now();
+    for number in 0..CHANGES_PER_ROUND {
+        if number % CHANGES_PER_GROUP == 0 {
+            out.clear();
+        }
+        let moment = i64::from(number);
+        let change = Change {
+            position: Position {
+                commit_lsn: Lsn(0x16_b374_d848),
+                ordinal: u64::from(number),
+            },
+            operation: Operation::Update {
+                old: None,
+                new: black_box(row),
+            },
+            origin: Origin {
+                ts_us: 1_785_830_400_123_456 + moment,
+                xid: Some(742 + number),
+                last_commit_lsn: Some(Lsn(0x16_b374_d000)),
+                lsn: Lsn(0x16_b374_d848 + u64::from(number)),
+                snapshot: SnapshotMarker::Streamed,
+            },
+        };
+        table.encode(black_box(&change), 1_785_830_400_200_123_456 + moment, out);
+    }
+    black_box(&*out);
+    start.elapsed()
+}
+
+fn orders() -> Table {
+    let column = |name: &str, type_oid, default: Option<&str>| ColumnDescription {
+        name: name.into(),
+        type_oid,
+        type_modifier: -1,
+        nullable: false,
+        default_expression: default.map(str::to_owned),
+    };
+    let description = TableDescription {
+        oid: 16_384,
+        schema: "public".into(),
+        table: "orders".into(),
+        columns: vec![
+            column("id", 23, Some("nextval('orders_id_seq'::regclass)")),
+            column("customer_name", 25, None),
+            column("product_name", 25, None),
+            column("status", 25, None),
+            column("updated_at", 1114, Some("now()")),
+        ],
+        key: vec![0],
+    };
+    let options = EventOptions {
+        topic_prefix: "orders".into(),
+        database: "orders_db".into(),
+        tombstones_on_delete: true,
+        unavailable_value_placeholder: "__debezium_unavailable_value".into(),
+        run_id: "01a20628-5c5b-7786-839f-fdc321293bb9".into(),
+    };
+    Table::compile(description, &TypeCatalog::default(), &options)
+}
