@@ -16,6 +16,8 @@ mod appender;
 mod batch;
 mod checkpoint;
 mod chunk;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod embedded;
 mod follow;
 mod index;
