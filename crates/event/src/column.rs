@@ -75,7 +75,7 @@ impl Column {
         Some(Column {
             name: description.name.clone(),
             tuple_index,
-            optional: description.nullable,
+            optional: description.nullable || plan.always_optional,
             default_json: default.map(|default| String::from_utf8_lossy(&default.json).into_owned()),
             unchanged: Prepared::placeholder(&plan, placeholder).unwrap_or_else(|| null.clone()),
             null,
@@ -109,6 +109,11 @@ impl Column {
                 self.unconvertible.fetch_add(1, Relaxed);
             }
         }
+    }
+
+    /// True where a reader cannot tell NULL from the default.
+    pub(crate) fn hides_null(&self) -> bool {
+        self.optional && self.default_json.is_some()
     }
 
     pub(crate) fn failures(&self) -> Option<ConversionFailures<'_>> {

@@ -8,6 +8,7 @@ use crate::{
     values::{
         Written, array, binary, decimal, float, geometry, hstore, integer, interval,
         temporal::{self, Unit},
+        vector,
     },
 };
 
@@ -48,6 +49,7 @@ pub(crate) enum Converter {
     Vector {
         single: bool,
     },
+    SparseVector,
     HstoreJson,
     Array(Box<Converter>),
 }
@@ -81,7 +83,8 @@ impl Converter {
             Converter::IntervalMicros => interval::write(text, out),
             Converter::Point => geometry::write_point::<N>(text, out),
             Converter::Ewkb => geometry::write_ewkb(text, out),
-            Converter::Vector { single } => geometry::write_vector::<N>(text, *single, out),
+            Converter::Vector { single } => vector::write_dense::<N>(text, *single, out),
+            Converter::SparseVector => vector::write_sparse::<N>(text, out),
             Converter::HstoreJson => hstore::write::<N>(text, out),
             Converter::Array(element) => array::write::<N>(text, element, out),
         }

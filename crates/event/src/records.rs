@@ -96,6 +96,13 @@ impl EncodedRecords {
         &self.bytes[range.clone()]
     }
 
+    /// Takes back what was written last.
+    pub(crate) fn cut(&mut self, last: Option<Range<usize>>) {
+        if let Some(last) = last {
+            self.bytes.truncate(last.start);
+        }
+    }
+
     pub(crate) fn push(&mut self, record: RecordRanges) {
         self.records.push(record);
     }

@@ -97,8 +97,8 @@ impl Table {
     /// Appends to `out` the records that Debezium writes for `change`. `now_ns` is the clock since 1970 in
     /// nanoseconds, for the envelope's `ts_ms`, `ts_us`, `ts_ns`.
     ///
-    /// Allocates only for what is rare: numerics beyond 38 digits, array elements with backslashes, hstore, text that
-    /// is not UTF-8, and to grow `out`.
+    /// Allocates only for what is rare: numerics beyond 38 digits, array elements with backslashes, hstore, PostGIS
+    /// values, text that is not UTF-8, and to grow `out`.
     pub fn encode(&self, change: &Change<'_>, now_ns: i64, out: &mut EncodedRecords) {
         let mut writer = Writer {
             table: self,
@@ -142,7 +142,8 @@ impl Writer<'_> {
             cells: new,
             before: Some(old),
         };
-        let (old_key, new_key) = (self.key(before), self.key(after));
+        let new_key = self.key(after);
+        let old_key = self.key(before);
         match (old_key, new_key) {
             (Some(old_key), Some(new_key)) if self.out.slice(&old_key) != self.out.slice(&new_key) => {
                 let new_key_header = (headers::NEW_KEY, self.key_header(after));
@@ -157,7 +158,10 @@ impl Writer<'_> {
                 self.tombstone(Some(old_key), Some(new_key_header));
                 self.record(Some(new_key), None, Some(after), Letter::Create, Some(old_key_header));
             }
-            (_, new_key) => self.record(new_key, Some(before), Some(after), Letter::Update, None),
+            (old_key, new_key) => {
+                self.out.cut(old_key);
+                self.record(new_key, Some(before), Some(after), Letter::Update, None);
+            }
         }
     }
 
@@ -275,8 +279,8 @@ fn fields(columns: &[Column], of: &[usize], prefix: impl Fn(&Column, bool) -> Ve
 
 fn warnings(description: &TableDescription, columns: &[Column], types: &TypeCatalog) -> Vec<String> {
     let table = format!("{}.{}", description.schema, description.table);
-    let missing = |index: &usize| !columns.iter().any(|column| column.tuple_index == *index);
-    let warn = |index: usize| {
+    let delivered = |index: usize| columns.iter().find(|column| column.tuple_index == index);
+    let missing = |index: usize| {
         let column = &description.columns[index];
         let type_name = types.get(column.type_oid).map_or("unknown", |pg_type| &pg_type.name);
         let consequence = if description.key.contains(&index) {
@@ -289,5 +293,13 @@ fn warnings(description: &TableDescription, columns: &[Column], types: &TypeCata
             column.name, column.type_oid
         )
     };
-    (0..description.columns.len()).filter(missing).map(warn).collect()
+    let warn = |index: usize| match delivered(index) {
+        None => Some(missing(index)),
+        Some(column) if column.hides_null() => Some(format!(
+            "{table}.{}: NULL is delivered as the column's default, as Debezium does (replace.null.with.default)",
+            column.name
+        )),
+        Some(_) => None,
+    };
+    (0..description.columns.len()).filter_map(warn).collect()
 }

@@ -2,6 +2,10 @@
 //!
 //! Built-in types are known by oid, types of extensions by name, the rest by what they are made of. A type that is
 //! not here has no converter, and its columns are not delivered.
+//!
+//! On purpose better than Debezium 3.6.1, where it loses values: `name` columns of streamed changes, NULLs in arrays of
+//! enums, `bit` arrays and arrays of several dimensions are delivered; numerics of negative scale keep their scale; a
+//! domain over an enum is an enum; a NOT NULL column whose value does not convert gets its filler and stops nothing.
 
 use crate::{
     PgType, PgTypeKind, TypeCatalog, converter::Converter, default_expression::DefaultRule, schema::Schema,
@@ -21,6 +25,8 @@ pub(crate) struct Plan {
     /// PostgreSQL's text of what a default that is a function stands for.
     pub(crate) default_zero: &'static str,
     pub(crate) toast: Toast,
+    /// Debezium's schema allows null even where the column does not.
+    pub(crate) always_optional: bool,
     /// What arrays of the type are, if Debezium delivers them.
     element: Option<Element>,
 }
@@ -118,6 +124,7 @@ fn array_of(item: Plan) -> Option<Plan> {
         default: DefaultRule::Dropped,
         default_zero: "{}",
         toast: element.toast,
+        always_optional: false,
         element: None,
     })
 }
@@ -132,6 +139,7 @@ impl Plan {
             default: DefaultRule::Dropped,
             default_zero: zero,
             toast: Toast::Null,
+            always_optional: false,
             element: None,
         }
     }
@@ -313,10 +321,18 @@ fn extension(name: &str) -> Option<Plan> {
         )
         .toast(Toast::PlaceholderHstore)
         .in_arrays(Toast::Null),
-        "geometry" => ewkb("io.debezium.data.geometry.Geometry"),
+        "geometry" => Plan {
+            always_optional: true,
+            ..ewkb("io.debezium.data.geometry.Geometry")
+        },
         "geography" => ewkb("io.debezium.data.geometry.Geography"),
         "vector" => vector("io.debezium.data.DoubleVector", "double", false),
         "halfvec" => vector("io.debezium.data.FloatVector", "float", true),
+        "sparsevec" => Plan::new(
+            Converter::SparseVector,
+            Schema::named("struct", "io.debezium.data.SparseDoubleVector"),
+            "{}/0",
+        ),
         _ => return None,
     };
     Some(plan)

@@ -4,13 +4,15 @@
 
 mod tables;
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use rowcast_event::{Cell, ColumnDescription, OldRow, Operation, Table};
 use serde_json::Value;
 use tables::{column, delivered, encode, table, text};
 
 /// A column of every type in `golden/type_oids.json`, every other one NOT NULL.
-fn table_of_all_types() -> Table {
+static ALL_TYPES: LazyLock<Table> = LazyLock::new(|| {
     let oids: serde_json::Map<String, Value> =
         serde_json::from_str(include_str!("golden/type_oids.json")).expect("golden/type_oids.json is JSON");
     let describe = |(place, (name, oid)): (usize, (&String, &Value))| ColumnDescription {
@@ -19,7 +21,7 @@ fn table_of_all_types() -> Table {
     };
     let columns: Vec<_> = oids.iter().enumerate().map(describe).collect();
     table("all", columns, &[0, 5, 18, 40])
-}
+});
 
 /// Bytes, and texts made of what values are made of.
 fn any_text() -> impl Strategy<Value = Vec<u8>> {
@@ -157,7 +159,6 @@ proptest! {
 
     #[test]
     fn any_cells_give_json(old in any_row(), new in any_row()) {
-        let table = table_of_all_types();
         let (old, new) = (cells(&old), cells(&new));
         for operation in [
             Operation::Read(&new),
@@ -167,7 +168,7 @@ proptest! {
             Operation::Update { old: Some(OldRow::Full(&old)), new: &new },
             Operation::Delete(OldRow::Full(&old)),
         ] {
-            for record in encode(&table, operation, i64::MIN) {
+            for record in encode(&ALL_TYPES, operation, i64::MIN) {
                 for part in [&record.key, &record.value].into_iter().flatten() {
                     prop_assert!(serde_json::from_str::<Value>(part).is_ok(), "{}", part);
                 }

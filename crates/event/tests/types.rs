@@ -146,6 +146,21 @@ fn types_without_converter_are_left_out_and_named() {
 }
 
 #[test]
+fn a_default_that_hides_null_is_named() {
+    let defaulted = |nullable| ColumnDescription {
+        nullable,
+        default_expression: Some("'new'::text".into()),
+        ..column("status", 25, -1)
+    };
+    let warnings = table("orders", vec![defaulted(true)], &[]).warnings().to_vec();
+    assert!(
+        warnings[0].starts_with("public.orders.status: NULL is delivered as"),
+        "{warnings:?}"
+    );
+    assert!(table("orders", vec![defaulted(false)], &[]).warnings().is_empty());
+}
+
+#[test]
 fn a_table_of_unknown_types_only_is_delivered_empty() {
     assert_eq!(delivered(column("c", 604, -1), text("x")), "{}");
 }

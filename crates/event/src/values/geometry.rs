@@ -78,20 +78,3 @@ fn srid(ewkb: &[u8]) -> Result<Option<i32>, Unconvertible> {
     let (srid, _) = rest.split_first_chunk().ok_or(Unconvertible)?;
     Ok(Some(word(srid).cast_signed()))
 }
-
-/// pgvector's `[1,2,3]` as an array of doubles, halfvec's as one of floats.
-pub(crate) fn write_vector<N: Notation>(text: &[u8], single: bool, out: &mut Vec<u8>) -> Written {
-    let [b'[', inner @ .., b']'] = text else {
-        return Err(Unconvertible);
-    };
-    for (place, number) in inner.split(|&byte| byte == b',').enumerate() {
-        out.push(if place == 0 { b'[' } else { b',' });
-        if single {
-            float::write_float::<N>(number, out)?
-        } else {
-            float::write_double::<N>(number, out)?
-        };
-    }
-    out.push(b']');
-    Ok(Fidelity::Exact)
-}

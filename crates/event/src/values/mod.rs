@@ -13,6 +13,7 @@ pub(crate) mod hstore;
 pub(crate) mod integer;
 pub(crate) mod interval;
 pub(crate) mod temporal;
+pub(crate) mod vector;
 
 /// The text is not one of its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
