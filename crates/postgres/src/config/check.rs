@@ -3,7 +3,7 @@
 use super::{
     document::Findings,
     kind::shown,
-    property::{Property, Status},
+    property::{Property, Status, shown_name},
     suggest,
     table::{PROPERTIES, property},
     values::Values,
@@ -46,6 +46,7 @@ fn given(property: &Property, name: &str, value: &str, findings: &mut Findings) 
     if value.is_empty() || is_default {
         return;
     }
+    let name = shown_name(name);
     if is_provided(value) {
         return findings.errors.push(format!(
             "{name}: refers to a configuration provider (${{…}}), which is not supported yet; give the value itself"
@@ -104,7 +105,7 @@ pub(super) fn together(values: &Values, findings: &mut Findings) {
     if none_and_more.contains("none") && none_and_more.contains(',') {
         errors.push("skipped.operations: takes none alone, or some of c, u, d and t".to_owned());
     }
-    topic_queue(values, errors);
+    queue_above_batch(values, errors);
 }
 
 fn tls(values: &Values, errors: &mut Vec<String>) {
@@ -129,7 +130,7 @@ fn tls(values: &Values, errors: &mut Vec<String>) {
 }
 
 /// Debezium refuses these at start, and they are harmless here: the check is kept, so that what starts here starts there.
-fn topic_queue(values: &Values, errors: &mut Vec<String>) {
+fn queue_above_batch(values: &Values, errors: &mut Vec<String>) {
     let number = |name| values.text(name).parse::<u64>().ok();
     if let (Some(batch), Some(queue)) = (number("max.batch.size"), number("max.queue.size"))
         && queue <= batch

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::{ConfigErrors, kind::shown, values::Values};
+use super::{ConfigErrors, kind::shown, property::shown_name, values::Values};
 
 /// The longest configuration that is read.
 ///
@@ -108,7 +108,7 @@ fn insert(values: &mut Values, name: String, value: Value, errors: &mut Vec<Stri
         Value::Array(_) | Value::Object(_) => {
             return errors.push(format!(
                 "{}: takes a string, number or boolean, got an object or array",
-                plain(&name)
+                shown_name(&name)
             ));
         }
     };
@@ -117,15 +117,7 @@ fn insert(values: &mut Values, name: String, value: Value, errors: &mut Vec<Stri
         false => text.trim().to_owned(),
     };
     if !values.insert(name.clone(), text) {
-        errors.push(format!("{}: is given twice; keep one", plain(&name)));
-    }
-}
-
-/// A property's name as errors begin with it: bare if it is harmless, else quoted.
-fn plain(name: &str) -> String {
-    match name.chars().all(|c| c.is_ascii_graphic()) {
-        true => name.to_owned(),
-        false => shown(name),
+        errors.push(format!("{}: is given twice; keep one", shown_name(&name)));
     }
 }
 

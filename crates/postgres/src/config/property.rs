@@ -1,6 +1,6 @@
 //! What is known of one property of Debezium's PostgreSQL connector.
 
-use super::Kind;
+use super::kind::{Kind, shown as shown_value};
 
 /// One property: everything that checks, defaults and remarks are made from.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,20 @@ impl Property {
     /// Whether the name stands for many.
     pub(super) fn is_family(&self) -> bool {
         self.name.contains('*')
+    }
+}
+
+/// A property's name as errors and remarks begin with it: quoted unless harmless, and without a masking salt, which
+/// Debezium puts into the name and which is a secret.
+pub(super) fn shown_name(name: &str) -> String {
+    const SALT: &str = ".with.salt.";
+    let (shown, hidden) = match name.find(SALT) {
+        Some(place) => (&name[..place + SALT.len()], "*"),
+        None => (name, ""),
+    };
+    match shown.chars().all(|c| c.is_ascii_graphic()) {
+        true => format!("{shown}{hidden}"),
+        false => shown_value(shown),
     }
 }
 

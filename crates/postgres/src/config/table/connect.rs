@@ -51,7 +51,7 @@ pub(super) const TOPICS: &[Property] = &[
         "topic.creation.*",
         Text,
         None,
-        Often,
+        Must,
         NotYetHarmless("topics are made with one partition and the log's own settings"),
     ),
 ];

@@ -32,7 +32,7 @@ pub(super) const SNAPSHOT: &[Property] = &[
         Words(&["serializable", "repeatable_read", "read_committed", "read_uncommitted"]),
         Some("serializable"),
         Often,
-        NotYetHarmless("the snapshot is read as of one moment, whatever the mode"),
+        NotApplicable("the snapshot is read as of one moment, whatever the mode"),
     ),
     declare(
         "snapshot.locking.mode",
