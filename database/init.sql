@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS orders (
     updated_at    timestamp NOT NULL DEFAULT now()
 );
 
--- A morning's orders, in every state an order can be in; only for a table that is new.
+-- A morning's orders, in every state an order can be in; only into a table that is empty.
 INSERT INTO orders (customer_name, product_name, status, updated_at)
 SELECT customer_name, product_name, status, now() - age
 FROM (VALUES
