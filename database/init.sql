@@ -18,7 +18,7 @@ FROM (VALUES
     (4, 'Joon-ho Kim',    'USB-C dock, 11 ports',       'shipped',   interval '5 hours'),
     (5, 'Zoë Lindqvist',  'Office chair, mesh back',    'packed',    interval '2 hours'),
     (6, 'Mateus Oliveira','Monitor arm, double',        'packed',    interval '55 minutes'),
-    (7, 'Fatima El Amin', 'Noise-cancelling headset',   'placed',    interval '12 minutes'),
+    (7, 'Fatima El Amin', 'Noise-cancelling headset',   'pending',   interval '12 minutes'),
     (8, 'Liam O''Connor', 'Standing mat, anthracite',   'cancelled', interval '7 minutes')
 ) AS morning (place, customer_name, product_name, status, age)
 WHERE NOT EXISTS (SELECT FROM orders)
