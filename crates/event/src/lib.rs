@@ -7,6 +7,50 @@
 //! The files follow a change on its way: [`Change`] comes in with the text that PostgreSQL sent (`change`, `session`),
 //! a `table` holds its `column`s, each column a `converter` for its type (`values`), and what comes out is the
 //! envelope around them (`source_block`, `headers`, `records`). `schema` says the same of the shape.
+//!
+//! ```
+//! use rowcast_event::*;
+//!
+//! let id = ColumnDescription {
+//!     name: "id".into(),
+//!     type_oid: 23, // int4
+//!     type_modifier: -1,
+//!     nullable: false,
+//!     default_expression: None,
+//! };
+//! let description = TableDescription {
+//!     oid: 16384,
+//!     schema: "public".into(),
+//!     table: "orders".into(),
+//!     columns: vec![id],
+//!     key: vec![0],
+//! };
+//! let options = EventOptions {
+//!     topic_prefix: "orders".into(),
+//!     database: "orders_db".into(),
+//!     tombstones_on_delete: true,
+//!     unavailable_value_placeholder: "__debezium_unavailable_value".into(),
+//!     run_id: "01a20628-5c5b-7786-839f-fdc321293bb9".into(),
+//! };
+//! let table = Table::compile(description, &TypeCatalog::default(), &options);
+//! assert_eq!(&*table.topic, "orders.public.orders");
+//!
+//! let origin = Origin {
+//!     ts_us: 1_785_830_400_123_456,
+//!     xid: Some(742),
+//!     last_commit_lsn: None,
+//!     lsn: "0/16638E8".parse()?,
+//!     snapshot: SnapshotMarker::Streamed,
+//! };
+//! let change = Change { position: Position::default(), operation: Operation::Insert(&[Cell::Text(b"1")]), origin };
+//! let mut records = EncodedRecords::default();
+//! table.encode(&change, 1_785_830_400_200_123_000, &mut records);
+//! records.for_each(|record| {
+//!     assert_eq!(record.key, Some(&br#"{"id":1}"#[..]));
+//!     assert!(record.value.is_some_and(|value| value.starts_with(br#"{"before":null,"after":{"id":1},"#)));
+//! });
+//! # Ok::<(), LsnParseError>(())
+//! ```
 
 mod catalog;
 mod change;

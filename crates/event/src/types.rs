@@ -47,28 +47,26 @@ const FRACTION_DIGITS_DEFAULT: i32 = 6;
 /// The plan for a column of the type, or `None` if it is not delivered.
 pub(crate) fn plan(oid: u32, type_modifier: i32, types: &TypeCatalog) -> Option<Plan> {
     let (oid, type_modifier, through_domain) = base_of(oid, type_modifier, types)?;
-    let mut plan = match types.get(oid) {
-        Some(PgType {
-            kind: PgTypeKind::Enum(labels),
-            ..
-        }) => enumeration(labels),
-        Some(PgType {
-            kind: PgTypeKind::Array(element),
-            ..
-        }) => array(*element, type_modifier, types)?,
-        Some(PgType {
-            kind: PgTypeKind::Base,
-            name,
-            ..
-        }) => built_in(oid, type_modifier).or_else(|| extension(name))?,
-        Some(_) => return None,
-        None => built_in(oid, type_modifier).or_else(|| built_in_array(oid, type_modifier))?,
-    };
+    let mut plan = built_in(oid, type_modifier).or_else(|| by_catalog(oid, type_modifier, types))?;
     if through_domain {
         // Debezium looks defaults up by the type's own name, which a domain's is not.
         plan.default = DefaultRule::Dropped;
     }
     Some(plan)
+}
+
+/// What has no fixed oid, and arrays.
+fn by_catalog(oid: u32, type_modifier: i32, types: &TypeCatalog) -> Option<Plan> {
+    match types.get(oid) {
+        _ if VECTORS.contains(&oid) => None,
+        None => built_in_array(oid, type_modifier),
+        Some(pg_type) => match &pg_type.kind {
+            PgTypeKind::Enum(labels) => Some(enumeration(labels)),
+            PgTypeKind::Array(element) => array(*element, type_modifier, types),
+            PgTypeKind::Base => extension(&pg_type.name),
+            PgTypeKind::Domain { .. } | PgTypeKind::Composite => None,
+        },
+    }
 }
 
 /// Follows domains to what they are over; the nearest type modifier counts.
@@ -392,6 +390,9 @@ fn bits(type_modifier: i32, fixed: bool) -> Plan {
     let plan = plan.default(DefaultRule::Text);
     if fixed { plan.in_arrays(Toast::Null) } else { plan }
 }
+
+/// `int2vector` and `oidvector`: the catalog calls them arrays, their text is not an array's.
+const VECTORS: [u32; 2] = [22, 30];
 
 /// Array type and element type, for built-in types that have arrays in Debezium.
 const ARRAYS: &[(u32, u32)] = &[

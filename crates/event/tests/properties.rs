@@ -155,7 +155,7 @@ fn days_by_counting(year: i64, month: u32, day: u32) -> i64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn any_cells_give_json(old in any_row(), new in any_row()) {

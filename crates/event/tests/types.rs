@@ -146,6 +146,27 @@ fn types_without_converter_are_left_out_and_named() {
 }
 
 #[test]
+fn what_only_looks_like_an_array_in_the_catalog_is_none() {
+    // pg_type.typelem is set for these too: name is made of "char", point of float8, int2vector of int2.
+    let mut types = tables::catalog();
+    for (oid, name, element) in [(19, "name", 18), (600, "point", 701), (22, "int2vector", 21)] {
+        types.insert(rowcast_event::PgType {
+            oid,
+            name: name.into(),
+            kind: rowcast_event::PgTypeKind::Array(element),
+        });
+    }
+    let columns = vec![column("n", 19, -1), column("p", 600, -1), column("v", 22, -1)];
+    let table = rowcast_event::Table::compile(description("t", columns, &[]), &types, &options());
+    let records = encode(&table, Operation::Insert(&[text("x"), text("(0,0)"), text("1 2")]), 0);
+    let after = &value_of(&records[0])["after"];
+    assert_eq!(
+        (&after["n"], &after["p"]["x"], after.get("v")),
+        (&"x".into(), &0.0.into(), None)
+    );
+}
+
+#[test]
 fn a_default_that_hides_null_is_named() {
     let defaulted = |nullable| ColumnDescription {
         nullable,
