@@ -259,6 +259,22 @@ fn every_malformed_field_is_named_with_its_byte() {
 }
 
 #[test]
+fn each_option_of_truncate_is_its_own_bit() {
+    for (options, cascade, restart_identity) in [(0, false, false), (1, true, false), (2, false, true), (3, true, true)]
+    {
+        let frame = Bytes::of(b'T').put(&[0, 0, 0, 1, options]).put(&7u32.to_be_bytes()).0;
+        assert_eq!(
+            decode(&frame),
+            Ok(Message::Truncate {
+                cascade,
+                restart_identity,
+                relations: vec![7]
+            })
+        );
+    }
+}
+
+#[test]
 fn the_widest_table_is_read() {
     let columns = (0..1600)
         .map(|n| OwnedColumn {
