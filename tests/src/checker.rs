@@ -5,11 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
+use tokio_postgres::Client;
 
 use crate::{
     changes::{LogRecord, Row, RowChange, fold},
+    client::Follower,
+    oracle,
     process::Rowcast,
+    workload::{TABLES, write_marker},
 };
 
 /// The topic's records, read by `rowcast tail`, after the checks that hold for every log: offsets rise, and each delete
@@ -59,9 +63,93 @@ pub fn log_is_what_was_committed(log: &[RowChange], committed: &[RowChange]) -> 
     })
 }
 
-/// A client saw exactly what the log holds, in its order.
-pub fn client_saw_the_log(seen: &[RowChange], log: &[RowChange]) -> anyhow::Result<()> {
-    same("the client", seen, "the log", log, RowChange::same_for_a_client)
+/// A log that began with a snapshot holds the rows of one moment, and from there exactly what was committed.
+pub fn log_is_a_snapshot_and_what_followed(log: &[RowChange], committed: &[RowChange]) -> anyhow::Result<()> {
+    let snapshot = log.iter().take_while(|change| change.op == "r").count();
+    let streamed = &log[snapshot..];
+    ensure!(
+        streamed.iter().all(|change| change.op != "r"),
+        "a snapshot row lies between streamed changes"
+    );
+    same(
+        "the log's stream",
+        streamed,
+        "PostgreSQL's last commits",
+        last(committed, streamed.len()),
+        |ours, theirs| ours == theirs,
+    )
+}
+
+/// A client saw the log's last changes, in its order, without a gap or a repeat.
+pub fn client_saw_the_end_of_the_log(seen: &[RowChange], log: &[RowChange]) -> anyhow::Result<()> {
+    same(
+        "the client",
+        seen,
+        "the log's last changes",
+        last(log, seen.len()),
+        RowChange::same_for_a_client,
+    )
+}
+
+fn last(changes: &[RowChange], count: usize) -> &[RowChange] {
+    &changes[changes.len().saturating_sub(count)..]
+}
+
+/// What the log must hold beside "nothing else".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Began {
+    /// The tables were empty when the slot was made: every commit since is in the log.
+    Empty,
+    /// The log begins with a snapshot, made while the tables were in use.
+    WithSnapshot,
+}
+
+/// Holds log, clients, PostgreSQL's commits and the tables against each other, once nobody writes any more.
+///
+/// `marker` is a key not used before: who sees it has seen all. Each follower is of the table at its place in
+/// [`TABLES`].
+pub async fn everything_agrees(
+    database: &Client,
+    rowcast: &Rowcast,
+    followers: impl IntoIterator<Item = (&'static str, Follower)>,
+    marker: i64,
+    began: Began,
+) -> anyhow::Result<()> {
+    write_marker(database, marker).await?;
+    let mut seen = Vec::new();
+    for (table, follower) in followers {
+        follower
+            .row(marker)
+            .await
+            .with_context(|| format!("{table}; rowcast logged:\n{}", rowcast.log_text()))?;
+        seen.push((table, follower.stop()));
+    }
+    for table in TABLES {
+        let log = changes_of(&log_of(rowcast, table).await?);
+        let committed = oracle::changes(database, table).await?;
+        let rows = oracle::select(database, table).await?;
+        match began {
+            Began::Empty => log_is_what_was_committed(&log, &committed),
+            Began::WithSnapshot => log_is_a_snapshot_and_what_followed(&log, &committed),
+        }
+        .with_context(|| format!("table {table}"))?;
+        folds_to(&log, &rows).with_context(|| format!("table {table}"))?;
+        for (_, seen) in seen.iter().filter(|(followed, _)| *followed == table) {
+            ensure!(
+                seen.resets.is_empty(),
+                "a client of {table} was reset: {:?}",
+                seen.resets
+            );
+            client_saw_the_end_of_the_log(&seen.changes, &log).with_context(|| format!("a client of {table}"))?;
+            same_rows("the client", &seen.rows, &rows).with_context(|| format!("a client of {table}"))?;
+        }
+        eprintln!(
+            "{table}: {} changes in the log, {} rows, all agree",
+            log.len(),
+            rows.len()
+        );
+    }
+    Ok(())
 }
 
 /// The changes, one after another, make the table.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::watch, task::JoinHandle};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest},
+    tungstenite::{Message, Utf8Bytes, client::IntoClientRequest},
 };
 
 use crate::{
@@ -66,12 +66,17 @@ impl Connection {
 
     /// The next text message, parsed; `None` when the connection has ended, however it did.
     pub async fn next(&mut self) -> anyhow::Result<Option<Value>> {
+        let text = self.next_text().await;
+        text.map(|text| serde_json::from_str(&text).context("a message is JSON"))
+            .transpose()
+    }
+
+    /// The next text message as it came.
+    pub async fn next_text(&mut self) -> Option<Utf8Bytes> {
         loop {
             match self.0.next().await {
-                Some(Ok(Message::Text(text))) => {
-                    return Ok(Some(serde_json::from_str(&text).context("a message is JSON")?));
-                }
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(None),
+                Some(Ok(Message::Text(text))) => return Some(text),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
                 Some(Ok(_)) => {}
             }
         }
@@ -224,6 +229,10 @@ async fn follow_once(
         return Ok(());
     }
     while let Some(message) = connection.next().await? {
+        if message["code"] == "unknown_topic" {
+            // The connector has not made it yet: a page would ask again, too.
+            return Ok(());
+        }
         seen.lock().expect("nobody panics while holding it").take(&message)?;
         tell.send_replace(());
     }

@@ -190,6 +190,13 @@ impl Rowcast {
         }
     }
 
+    /// Waits until the product has stopped for a reason that `is_it` knows and that a person must act on: the connector
+    /// has failed, or the process has ended. Returns the reason.
+    pub async fn refused(&mut self, is_it: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+        self.unready(|reason| reason.contains("has failed") && is_it(reason))
+            .await
+    }
+
     /// The operator's metrics, as Prometheus reads them.
     pub async fn metrics(&self) -> anyhow::Result<String> {
         let address = self.metrics_address.as_deref().context("the process was started")?;

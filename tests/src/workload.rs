@@ -12,6 +12,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_postgres::Client;
 
 use crate::{
+    PATIENCE,
     postgres::{self, DATABASE},
     random::Random,
 };
@@ -33,7 +34,9 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Load {
     stop: watch::Sender<bool>,
-    writers: Vec<JoinHandle<anyhow::Result<u64>>>,
+    /// Transactions that writers know to be committed.
+    committed: watch::Sender<u64>,
+    writers: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
 /// Makes the tables, empty.
@@ -76,29 +79,49 @@ pub async fn write_marker(client: &Client, id: i64) -> anyhow::Result<()> {
 impl Load {
     /// Starts `writers` writers on the server at `port`.
     pub fn start(port: u16, writers: u32, random: &mut Random) -> Load {
+        Self::start_after(port, writers, random, 0)
+    }
+
+    /// The same; each writer's keys begin after its `used`-th, for tables that another load has written to.
+    pub fn start_after(port: u16, writers: u32, random: &mut Random, used: i64) -> Load {
         let (stop, stopped) = watch::channel(false);
+        let committed = watch::Sender::new(0);
         let writer = |number| Writer {
             number,
-            next: 0,
+            next: used,
             seq: 0,
             random: random.fork(),
             stopped: stopped.clone(),
+            committed: committed.clone(),
         };
         let writers = (1..=writers)
             .map(writer)
             .map(|writer| tokio::spawn(writer.run(port)))
             .collect();
-        Load { stop, writers }
+        Load {
+            stop,
+            committed,
+            writers,
+        }
+    }
+
+    /// Waits until `transactions` more were committed.
+    pub async fn wrote(&self, transactions: u64) -> anyhow::Result<()> {
+        let mut committed = self.committed.subscribe();
+        let wanted = *committed.borrow() + transactions;
+        let wait = tokio::time::timeout(PATIENCE, committed.wait_for(|committed| *committed >= wanted)).await;
+        wait.context("the load does not get on")?
+            .context("the load holds the sender")?;
+        Ok(())
     }
 
     /// Lets each writer finish its transaction and tells how many were committed, as far as writers know.
     pub async fn stop(self) -> anyhow::Result<u64> {
         self.stop.send_replace(true);
-        let mut committed = 0;
         for writer in self.writers {
-            committed += writer.await??;
+            writer.await??;
         }
-        Ok(committed)
+        Ok(*self.committed.borrow())
     }
 }
 
@@ -109,33 +132,32 @@ struct Writer {
     seq: i64,
     random: Random,
     stopped: watch::Receiver<bool>,
+    committed: watch::Sender<u64>,
 }
 
 impl Writer {
     /// Writes until stopped; connects again when the server went away.
-    async fn run(mut self, port: u16) -> anyhow::Result<u64> {
-        let mut committed = 0;
+    async fn run(mut self, port: u16) -> anyhow::Result<()> {
         while !*self.stopped.borrow() {
             if let Ok(client) = postgres::connect(port, DATABASE).await {
-                committed += self.write(client).await?;
+                self.write(client).await?;
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }
-        Ok(committed)
+        Ok(())
     }
 
     /// Writes on one connection, until stopped or until it breaks. An error that is not the connection's end is ours.
-    async fn write(&mut self, mut client: Client) -> anyhow::Result<u64> {
-        let mut committed = 0;
+    async fn write(&mut self, mut client: Client) -> anyhow::Result<()> {
         while !*self.stopped.borrow() {
             match self.transaction(&mut client).await {
-                Ok(()) => committed += 1,
+                Ok(()) => self.committed.send_modify(|committed| *committed += 1),
                 Err(error) if is_end_of_connection(&error, &client) => break,
                 Err(error) => return Err(error).context("the load's own SQL"),
             }
             tokio::time::sleep(self.random.pause(REST_MAX)).await;
         }
-        Ok(committed)
+        Ok(())
     }
 
     async fn transaction(&mut self, client: &mut Client) -> anyhow::Result<()> {

@@ -10,15 +10,7 @@ use rowcast_tests::{
     workload::{self, Load, TABLES},
 };
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_oracle_tells_what_a_crashing_server_committed_on_15() -> Result<()> {
-    the_oracle_tells_what_a_crashing_server_committed(Version::Installed).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_oracle_tells_what_a_crashing_server_committed_on_18() -> Result<()> {
-    the_oracle_tells_what_a_crashing_server_committed(Version::Newest).await
-}
+crate::on_every_postgres!(the_oracle_tells_what_a_crashing_server_committed);
 
 async fn the_oracle_tells_what_a_crashing_server_committed(version: Version) -> Result<()> {
     let mut random = Random::from_environment("the_oracle_tells_what_a_crashing_server_committed");
@@ -28,14 +20,7 @@ async fn the_oracle_tells_what_a_crashing_server_committed(version: Version) -> 
     oracle::create(&client).await?;
     let load = Load::start(postgres.port(), 4, &mut random);
     for mode in [StopMode::Immediate, StopMode::Kill, StopMode::Fast] {
-        let client = postgres.connect().await?;
-        let before: i64 = client.query_one("SELECT count(*) FROM ledger", &[]).await?.get(0);
-        rowcast_tests::until("the load to have written", || async {
-            let now: i64 = client.query_one("SELECT count(*) FROM ledger", &[]).await?.get(0);
-            Ok((now > before + 200).then_some(()))
-        })
-        .await?;
-        drop(client);
+        load.wrote(200).await?;
         postgres.stop(mode)?;
         postgres.start_again()?;
     }

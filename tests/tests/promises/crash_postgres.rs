@@ -1,0 +1,70 @@
+//! PostgreSQL crashed at any moment under load: Rowcast comes back by itself and goes on exactly where its log ends.
+//! (T11: a crash moves the slot's confirmed position back, and acknowledged transactions come again. T14: transactions
+//! that asynchronous commit lost in the crash were never sent.)
+
+use std::time::Duration;
+
+use anyhow::Result;
+use rowcast::demo::server::StopMode;
+use rowcast_tests::{
+    checker::{self, Began},
+    client::Follower,
+    oracle,
+    postgres::{Postgres, Version},
+    process::Rowcast,
+    random::Random,
+    repetitions,
+    workload::{self, Load, TABLES},
+};
+
+/// Between two crashes.
+const LIFE_MAX: Duration = Duration::from_millis(1_500);
+
+crate::on_every_postgres!(an_immediate_stop_of_postgres_loses_and_repeats_nothing);
+
+async fn an_immediate_stop_of_postgres_loses_and_repeats_nothing(version: Version) -> Result<()> {
+    crashes(
+        "an_immediate_stop_of_postgres_loses_and_repeats_nothing",
+        version,
+        &[],
+        repetitions(6, 50),
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asynchronous_commits_that_a_crash_takes_back_were_never_delivered() -> Result<()> {
+    let settings = [("synchronous_commit", "off"), ("wal_writer_delay", "200ms")];
+    crashes(
+        "asynchronous_commits_that_a_crash_takes_back_were_never_delivered",
+        Version::Installed,
+        &settings,
+        repetitions(4, 30),
+    )
+    .await
+}
+
+async fn crashes(test: &str, version: Version, settings: &[(&str, &str)], crashes: usize) -> Result<()> {
+    let mut random = Random::from_environment(test);
+    let mut postgres = Postgres::start_with(version, settings)?;
+    let database = postgres.connect().await?;
+    workload::create_tables(&database).await?;
+    oracle::create(&database).await?;
+    let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
+    rowcast.start_ready().await?;
+    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    for (_, follower) in &followers {
+        follower.live().await?;
+    }
+
+    let load = Load::start(postgres.port(), 4, &mut random);
+    for _ in 0..crashes {
+        tokio::time::sleep(random.pause(LIFE_MAX)).await;
+        postgres.stop(StopMode::Immediate)?;
+        rowcast.unready(|_| true).await?;
+        postgres.start_again()?;
+        rowcast.ready().await?;
+    }
+    load.stop().await?;
+    checker::everything_agrees(&postgres.connect().await?, &rowcast, followers, -1, Began::Empty).await
+}

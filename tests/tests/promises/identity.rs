@@ -1,0 +1,94 @@
+//! A server that is not the one the log was filled from, or not any more, is refused: LSNs mean nothing there.
+//! (T04, T12; invariant I11: fail loudly, skip nothing.)
+
+use anyhow::Result;
+use rowcast_tests::{
+    checker,
+    client::Follower,
+    postgres::{Postgres, Version},
+    process::Rowcast,
+    workload,
+};
+
+/// A server with a table, a captured row in it, and Rowcast running on it.
+async fn captured_row(version: Version) -> Result<(Postgres, Rowcast)> {
+    let postgres = Postgres::start(version)?;
+    let database = postgres.connect().await?;
+    workload::create_tables(&database).await?;
+    let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
+    rowcast.start_ready().await?;
+    insert(&postgres, &rowcast, 1).await?;
+    Ok((postgres, rowcast))
+}
+
+/// Inserts a row and waits until a client has it.
+async fn insert(postgres: &Postgres, rowcast: &Rowcast, id: i64) -> Result<()> {
+    let follower = Follower::start(rowcast.address(), "ledger", true);
+    postgres
+        .connect()
+        .await?
+        .execute("INSERT INTO ledger VALUES ($1, 1, 1, 'row')", &[&id])
+        .await?;
+    follower.row(id).await
+}
+
+crate::on_every_postgres!(
+    a_server_restored_from_an_older_backup_is_refused,
+    another_cluster_at_the_same_address_is_refused
+);
+
+/// T04: to resume beyond the server's WAL is no error for PostgreSQL: it would silently skip what is written there next.
+async fn a_server_restored_from_an_older_backup_is_refused(version: Version) -> Result<()> {
+    let (mut postgres, mut rowcast) = captured_row(version).await?;
+    postgres.back_up("yesterday")?;
+    rowcast.ready().await?;
+    for id in 2..50 {
+        insert(&postgres, &rowcast, id).await?;
+    }
+    rowcast.terminate().await?;
+    let before = checker::log_of(&rowcast, "ledger").await?.len();
+
+    postgres.restore("yesterday")?;
+    rowcast.start().await?;
+    let reason = rowcast.refused(|reason| reason.contains("behind the log")).await?;
+    assert!(
+        reason.contains("new snapshot"),
+        "the refusal must say what to do: {reason}"
+    );
+    postgres
+        .connect()
+        .await?
+        .execute("INSERT INTO ledger VALUES (1000, 1, 1, 'in the other history')", &[])
+        .await?;
+    rowcast.kill().await?;
+    assert_eq!(
+        checker::log_of(&rowcast, "ledger").await?.len(),
+        before,
+        "nothing may reach the log from another history"
+    );
+    Ok(())
+}
+
+/// T12: the same LSN, another content.
+async fn another_cluster_at_the_same_address_is_refused(version: Version) -> Result<()> {
+    let (mut postgres, mut rowcast) = captured_row(version).await?;
+    rowcast.terminate().await?;
+    let before = checker::log_of(&rowcast, "ledger").await?.len();
+
+    postgres.replace_by_new()?;
+    workload::create_tables(&postgres.connect().await?).await?;
+    rowcast.start().await?;
+    let reason = rowcast
+        .refused(|reason| reason.contains("another PostgreSQL cluster"))
+        .await?;
+    assert!(reason.contains("system identifier"), "{reason}");
+    let slots = postgres
+        .connect()
+        .await?
+        .query("SELECT 1 FROM pg_replication_slots", &[])
+        .await?;
+    assert!(slots.is_empty(), "a refused server is left as it was found");
+    rowcast.kill().await?;
+    assert_eq!(checker::log_of(&rowcast, "ledger").await?.len(), before);
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! What Rowcast promises, one file for each promise, on real PostgreSQL with the binary that users run.
+//!
+//! Numbers like T07 are the traps of PostgreSQL's logical replication that a test was written for:
+//! each is explained where it is tested.
+
+mod clients;
+mod crash_postgres;
+mod filter;
+mod identity;
+mod idle;
+mod kill_rowcast;
+mod kit;
+mod order;
+mod refusals;
+mod shutdown;
+mod slots;
+mod snapshot;
+mod stalled;
+mod texts;
+mod walsender;
+
+/// Makes one test for Debian's PostgreSQL and one for the newest.
+#[macro_export]
+macro_rules! on_every_postgres {
+    ($($(#[$attribute:meta])* $name:ident),+ $(,)?) => {
+        mod on_the_installed_postgres {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread")]
+            async fn $name() -> anyhow::Result<()> { super::$name(rowcast_tests::postgres::Version::Installed).await })+
+        }
+        mod on_postgres_18 {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread")]
+            async fn $name() -> anyhow::Result<()> { super::$name(rowcast_tests::postgres::Version::Newest).await })+
+        }
+    };
+}

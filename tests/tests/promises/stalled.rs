@@ -1,0 +1,107 @@
+//! A client that stops reading costs a cursor, not memory, and slows nobody.
+
+use anyhow::{Context, Result, ensure};
+use rowcast_tests::{
+    PATIENCE,
+    client::Connection,
+    postgres::{Postgres, Version},
+    process::Rowcast,
+    repetitions, workload,
+};
+use tokio::task::JoinSet;
+
+/// Rows that are written while one client reads nothing.
+const ROWS: i64 = 1_500;
+/// With [`ROWS`], 30 MB: twice what the ring and the sockets' buffers on both sides can hold for the stalled client.
+const ROW_BYTES: i32 = 20_000;
+/// What the process may grow by: the feed's ring, one write in flight for each client, and slack for the allocator.
+const GROWTH_KIB_MAX: u64 = 64 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_client_among_many_harms_nobody_and_catches_up() -> Result<()> {
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = postgres.connect().await?;
+    workload::create_tables(&database).await?;
+    let mut rowcast = Rowcast::new(&postgres, "public.ledger")?;
+    rowcast.start_ready().await?;
+    let mut stalled = live(rowcast.address()).await?;
+    let mut others = JoinSet::new();
+    for _ in 0..repetitions(100, 1_000) {
+        let other = live(rowcast.address()).await?;
+        others.spawn(sees_every_row(other));
+    }
+
+    let before = rowcast.resident_kib()?;
+    let sql = "INSERT INTO ledger VALUES ($1, 1, 1, repeat('stalled ', $2))";
+    for id in 1..=ROWS {
+        database.execute(sql, &[&id, &(ROW_BYTES / 8)]).await?;
+    }
+    let everyone = async {
+        while let Some(other) = others.join_next().await {
+            other??;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, everyone)
+        .await
+        .context("the others wait for the stalled client")??;
+    let grown = rowcast.resident_kib()?.saturating_sub(before);
+    eprintln!(
+        "{grown} KiB more resident after {} MB of changes",
+        ROWS * i64::from(ROW_BYTES) / 1_000_000
+    );
+    ensure!(
+        grown < GROWTH_KIB_MAX,
+        "{grown} KiB more resident with a stalled client"
+    );
+
+    // It reads again: every row in order, or an honest reset and the table; never a hole.
+    let mut last = 0;
+    while last < ROWS {
+        let message = stalled
+            .next()
+            .await?
+            .context("the stalled client was cut off although it reads again")?;
+        match message["type"].as_str() {
+            Some("change") => {
+                ensure!(
+                    message["key"]["id"] == last + 1,
+                    "row {} is followed by {}",
+                    last,
+                    message["key"]
+                );
+                last += 1;
+            }
+            Some("reset") => {
+                stalled.next_of("live").await?;
+                return Ok(());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A connection whose subscription is live.
+async fn live(address: &str) -> Result<Connection> {
+    let mut connection = Connection::open(address).await?;
+    connection.subscribe("ledger", true, None).await?;
+    connection.next_of("live").await?;
+    Ok(connection)
+}
+
+/// Reads until the last row, looking only at keys: a thousand of these share the test's two cores with the product.
+async fn sees_every_row(mut connection: Connection) -> Result<()> {
+    for id in 1..=ROWS {
+        let text = connection
+            .next_text()
+            .await
+            .context("a client that reads was cut off")?;
+        ensure!(
+            text.contains(&format!(r#""key":{{"id":{id}}}"#)),
+            "expected the change of row {id}, not {:.200}",
+            text.as_str()
+        );
+    }
+    Ok(())
+}
