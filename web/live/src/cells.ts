@@ -12,7 +12,9 @@ export const CELL_CHARS_MAX = 200;
 /** Characters of a title. */
 const TITLE_CHARS_MAX = 1000;
 /** A column is never narrower or wider than this many characters. */
-const [WIDTH_MIN, WIDTH_MAX] = [6, 44];
+const [WIDTH_MIN, WIDTH_MAX] = [6, 34];
+/** Letters are narrower than the figure that a `ch` is as wide as. */
+const LETTER_CH = 0.9;
 /** Rows that are looked at to guess a column's width. */
 const WIDTH_SAMPLE = 200;
 
@@ -44,7 +46,9 @@ export function widthOf(column: Column, rows: Iterable<Row>): number {
   }
   lengths.sort((a, b) => a - b);
   const most = lengths[Math.floor(lengths.length * 0.95)] ?? 0;
-  return Math.min(WIDTH_MAX, Math.max(WIDTH_MIN, most + 1, Math.min(column.name.length + 3, 22)));
+  const needed = kindOf(column) === "text" ? Math.ceil(most * LETTER_CH) : most;
+  const heading = Math.ceil(Math.min(column.name.length, 20) * LETTER_CH) + 1;
+  return Math.min(WIDTH_MAX, Math.max(WIDTH_MIN, needed, heading));
 }
 
 function shortTime(column: Column, row: Row, value: Value): string | null {

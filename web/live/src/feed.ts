@@ -2,12 +2,12 @@
  * Turns changes into lines that say what happened: to which row, from what to what, when, and how long it took to get here.
  */
 
-import { stringify, type Column, type Op, type Row, type TableChange } from "@rowcast/client";
+import { kindOf, stringify, type Column, type Op, type Row, type TableChange } from "@rowcast/client";
 import { cellText } from "./cells.js";
 import { clock, duration, OPERATIONS } from "./words.js";
 
-/** Lines that are kept: more than a reader scrolls back through. */
-export const FEED_MAX = 120;
+/** Lines that are kept: a few screens; under load each frame brings new ones, and each line is a dozen elements. */
+export const FEED_MAX = 60;
 /** Columns of a line; the row's details hold the rest. */
 const FIELDS_MAX = 4;
 /** Latencies that the median is taken of. */
@@ -84,15 +84,27 @@ function same(a: unknown, b: unknown): boolean {
 
 function fieldsOf(change: TableChange, columns: Column[], changed: readonly string[]): FeedField[] {
   const { before, after } = change;
-  const wanted = before && after ? columns.filter(({ name }) => changed.includes(name)) : columns.filter((c) => !c.key);
-  return wanted
+  const both = before !== null && after !== null;
+  const wanted = columns.filter(({ name, key }) => (both ? changed.includes(name) : !key));
+  // What people wrote first, time stamps last: every update touches those.
+  const inOrder = [...wanted.filter((column) => !isTime(column)), ...wanted.filter(isTime)];
+  return inOrder
+    .filter(({ name }) => both || (after ?? before)?.encoded[name] != null)
     .map((column) => ({
       name: column.name,
-      from: before && text(column, before),
-      to: after && text(column, after),
-      null: (after ?? before)?.encoded[column.name] == null,
-    }))
-    .filter((field) => (before && after) || !field.null);
+      from: both && isTime(column) ? null : before && text(column, before),
+      to: after && (both && isTime(column) ? laterTime(text(column, before), text(column, after)) : text(column, after)),
+    }));
+}
+
+function isTime(column: Column): boolean {
+  return kindOf(column) === "time";
+}
+
+/** A time stamp that was set anew: its day is told only if it is another. */
+function laterTime(before: string, after: string): string {
+  const [day, time] = after.split(" ");
+  return time !== undefined && before.startsWith(`${day} `) ? time : after;
 }
 
 function text(column: Column, row: Row): string {
