@@ -1,2 +1,79 @@
-//! placeholder
-fn main() {}
+//! The `rowcast` binary: reads the command line and hands over to the library.
+
+use std::{fs, io, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::ArgMatches;
+use rowcast::{cli, demo, run, settings, tail};
+use tracing_subscriber::EnvFilter;
+
+/// Small allocations are what capture and gateway make on the way; see `bench/README.md` for memory at 5,000 clients.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let matches = cli::command().get_matches();
+    let outcome = match matches.subcommand() {
+        Some(("run", arguments)) => run_command(arguments),
+        Some(("demo", arguments)) => demo_command(arguments),
+        Some(("tail", arguments)) => tail_command(arguments),
+        _ => unreachable!("clap asks for a subcommand"),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rowcast: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_command(arguments: &ArgMatches) -> Result<()> {
+    let mut layers = Vec::new();
+    if let Some(file) = arguments.get_one::<String>("config") {
+        let text = fs::read_to_string(file).with_context(|| format!("configuration file {file}"))?;
+        layers.push(settings::from_file(&text).with_context(|| format!("configuration file {file}"))?);
+    }
+    layers.push(settings::from_environment(|name| std::env::var(name).ok()));
+    layers.push(cli::flags(arguments));
+    let settings = settings::resolve(&layers)?;
+    log_to_stderr(&settings.log_level, settings.log_json)?;
+    runtime()?.block_on(async {
+        let stop = run::stop_signal()?;
+        run::run(settings, stop, |_| {}).await
+    })
+}
+
+fn demo_command(arguments: &ArgMatches) -> Result<()> {
+    let options = demo::start::DemoOptions::from_arguments(arguments)?;
+    log_to_stderr("warn", false)?;
+    demo::start::demo(options, runtime()?)
+}
+
+fn tail_command(arguments: &ArgMatches) -> Result<()> {
+    let text = |name: &str| arguments.get_one::<String>(name).cloned().unwrap_or_default();
+    let options = tail::TailOptions {
+        topic: text("topic"),
+        from: text("from").parse()?,
+        count: arguments.get_one("count").copied(),
+        exit_at_end: arguments.get_flag("exit-at-end"),
+        raw: arguments.get_flag("raw"),
+        data_dir: text("data-dir").into(),
+    };
+    runtime()?.block_on(tail::tail(options, io::stdout().lock()))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+fn log_to_stderr(filter: &str, json: bool) -> Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("log_level {filter:?}"))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    if json {
+        subscriber.json().init();
+    } else {
+        subscriber.init();
+    }
+    Ok(())
+}

@@ -6,3 +6,5 @@
 pub mod account;
 pub mod binaries;
 pub mod server;
+pub mod shop;
+pub mod start;

@@ -1,0 +1,201 @@
+//! Keeps one connector alive: open, snapshot, stream, and again after a pause when the source goes away.
+//!
+//! States and what leads from one to the next are here; data goes by in `pipeline.rs`.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rowcast_log::{Log, LogError};
+use rowcast_postgres::{ConnectorConfig, Opened, Source, SourceError, Stream};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    ConnectMetrics, ConnectorState, ConnectorStatus,
+    metadata::MetadataTopics,
+    pipeline::Pipeline,
+    snapshot,
+    state::{State, StateStore},
+    status::StatusSender,
+    stop::told_to_stop,
+};
+
+/// First pause before a lost source is looked for again.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+
+/// Longest pause: a server that comes back is found within 5 s.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// What ends a connector's attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    /// From the source; [`SourceError::Gone`] is tried again, a refusal is not.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The log does not take or give records: nothing can go on.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// The connectors of one process over one log.
+pub struct Connectors {
+    metadata: Arc<MetadataTopics>,
+    metrics: ConnectMetrics,
+}
+
+/// A connector at work.
+pub struct RunningConnector {
+    /// What it is doing.
+    pub status: watch::Receiver<ConnectorStatus>,
+    task: JoinHandle<()>,
+}
+
+impl Connectors {
+    /// Connectors that write to `log`.
+    pub fn new(log: Arc<dyn Log>, metrics: ConnectMetrics) -> Connectors {
+        Connectors {
+            metadata: Arc::new(MetadataTopics::new(log)),
+            metrics,
+        }
+    }
+
+    /// Starts a connector on the current runtime. It ends when `stop` turns true.
+    pub fn start(&self, config: ConnectorConfig, stop: watch::Receiver<bool>) -> RunningConnector {
+        let status = StatusSender::new(&config.name);
+        let receiver = status.subscribe();
+        let (metadata, metrics) = (self.metadata.clone(), self.metrics.clone());
+        let task = tokio::spawn(async move {
+            let connector = Connector {
+                config,
+                metadata,
+                metrics,
+                status,
+                stop,
+            };
+            connector.run().await;
+        });
+        RunningConnector { status: receiver, task }
+    }
+}
+
+impl RunningConnector {
+    /// Waits for the end of a connector that was told to stop: its rows are durable, its slot is free.
+    pub async fn join(self) {
+        // A panic was already reported by the panic hook; there is nothing left to wait for.
+        let _ = self.task.await;
+    }
+}
+
+struct Connector {
+    config: ConnectorConfig,
+    metadata: Arc<MetadataTopics>,
+    metrics: ConnectMetrics,
+    status: StatusSender,
+    stop: watch::Receiver<bool>,
+}
+
+impl Connector {
+    async fn run(mut self) {
+        for remark in self.config.remarks() {
+            tracing::warn!(connector = %self.config.name, "{remark}");
+        }
+        let end = self.keep_running().await;
+        self.metrics.streaming.set(0);
+        match end {
+            Ok(()) => self.status.set(ConnectorState::Stopped),
+            Err(error) => {
+                tracing::error!(connector = %self.config.name, "stopped: {error}");
+                self.status.set(ConnectorState::Failed {
+                    reason: error.to_string(),
+                });
+            }
+        }
+    }
+
+    /// Attempts until told to stop (`Ok`) or until going on would be wrong.
+    async fn keep_running(&mut self) -> Result<(), ConnectorError> {
+        let mut pipeline = Pipeline::new(self.metadata.clone(), self.metrics.clone())?;
+        let mut pause = BACKOFF_MIN;
+        loop {
+            let started = tokio::time::Instant::now();
+            let gone = match self.attempt(&mut pipeline).await {
+                Err(ConnectorError::Source(SourceError::Gone(reason))) => reason,
+                other => return other,
+            };
+            self.metrics.streaming.set(0);
+            self.metrics.reconnects.inc();
+            // An attempt that lasted was a success: the next loss starts with a short pause again.
+            if started.elapsed() > BACKOFF_MAX {
+                pause = BACKOFF_MIN;
+            }
+            tracing::warn!(connector = %self.config.name, pause_ms = pause.as_millis() as u64, "source lost: {gone}");
+            self.status.set(ConnectorState::Reconnecting {
+                reason: gone,
+                since: SystemTime::now(),
+            });
+            tokio::select! {
+                () = told_to_stop(&mut self.stop) => return Ok(()),
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(BACKOFF_MAX),
+            }
+        }
+    }
+
+    /// One connection's life, from the checks to its end.
+    async fn attempt(&mut self, pipeline: &mut Pipeline) -> Result<(), ConnectorError> {
+        let store = StateStore::new(self.metadata.clone(), &self.config);
+        let Some((mut state, stream)) = self.open(pipeline, &store).await? else {
+            return Ok(());
+        };
+        self.status.set(ConnectorState::Streaming);
+        self.metrics.streaming.set(1);
+        tracing::info!(connector = %self.config.name, "streaming");
+        pipeline.stream(stream, &store, &mut state, &mut self.stop).await
+    }
+
+    /// Checks, and the snapshot if there is one to take. `None`: told to stop.
+    async fn open(
+        &mut self,
+        pipeline: &mut Pipeline,
+        store: &StateStore,
+    ) -> Result<Option<(State, Stream)>, ConnectorError> {
+        let before = store.load()?;
+        let resume = store.resume(before.as_ref())?;
+        let run_id = crate::clock::run_id();
+        let opened = tokio::select! {
+            biased;
+            () = told_to_stop(&mut self.stop) => return Ok(None),
+            opened = Source::open(&self.config, &resume, &run_id) => opened?,
+        };
+        let (server, opened) = opened;
+        let mut state = State {
+            system_identifier: server.system_identifier,
+            timeline: server.timeline,
+            slot: self.config.slot_name.clone(),
+            snapshot_done: true,
+            confirmed: resume.confirmed.0,
+        };
+        let mut reader = match opened {
+            Opened::Stream(stream) => {
+                state.confirmed = state.confirmed.max(stream.confirmed_flush().0);
+                if before.as_ref() != Some(&state) {
+                    store.save(&state).await?;
+                }
+                return Ok(Some((state, stream)));
+            }
+            Opened::Snapshot(reader) => reader,
+        };
+        state.snapshot_done = false;
+        store.save(&state).await?;
+        *pipeline = Pipeline::new(self.metadata.clone(), self.metrics.clone())?;
+        snapshot::discard(self.metadata.log(), store)?;
+        self.status.set(ConnectorState::Snapshot { rows: 0 });
+        if !snapshot::carry(&mut reader, pipeline, &self.status, &mut self.stop).await? {
+            return Ok(None);
+        }
+        state.snapshot_done = true;
+        state.confirmed = reader.consistent_point().0;
+        store.save(&state).await?;
+        Ok(Some((state, reader.into_stream().await?)))
+    }
+}

@@ -1,0 +1,89 @@
+//! The log's internal topics: small facts that must survive, kept as records like everything else.
+//!
+//! One mechanism for connector states and schemas, the same on every log. Writes are rare and each waits for its sync;
+//! they take turns, because a partition has one writer.
+
+use std::sync::Arc;
+
+use rowcast_log::{Log, LogError, NewRecord, Offset, TopicPartition, Visibility};
+use tokio::sync::Mutex;
+
+use crate::clock::now_ns;
+
+/// Bytes read at once when an internal topic is scanned at start.
+const SCAN_BYTES: usize = 1024 * 1024;
+
+/// The internal topics of one log.
+pub(crate) struct MetadataTopics {
+    log: Arc<dyn Log>,
+    writing: Mutex<()>,
+}
+
+impl MetadataTopics {
+    pub(crate) fn new(log: Arc<dyn Log>) -> MetadataTopics {
+        MetadataTopics {
+            log,
+            writing: Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn log(&self) -> &dyn Log {
+        &*self.log
+    }
+
+    pub(crate) fn shared_log(&self) -> Arc<dyn Log> {
+        self.log.clone()
+    }
+
+    /// Calls `each` with key and value of every record, from the beginning. Nothing if the topic does not exist.
+    pub(crate) fn scan(&self, topic: &str, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> Result<(), LogError> {
+        let Some(topic) = self.log.topic(topic) else {
+            return Ok(());
+        };
+        let partition = TopicPartition {
+            topic: topic.name,
+            partition: 0,
+        };
+        let mut from: Offset = self.log.earliest(&partition)?;
+        loop {
+            let chunk = self.log.read(&partition, from, SCAN_BYTES)?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            for record in chunk.records() {
+                each(record.key.unwrap_or_default(), record.value);
+            }
+            from = chunk.next_offset();
+        }
+    }
+
+    /// Appends one record; it is durable when this returns.
+    pub(crate) async fn put(&self, topic: &str, key: &[u8], value: &[u8]) -> Result<(), LogError> {
+        let _turn = self.writing.lock().await;
+        let partition = TopicPartition {
+            topic: self.log.ensure_topic(topic)?.name,
+            partition: 0,
+        };
+        let mut appender = self.log.appender();
+        let record = NewRecord {
+            timestamp_ms: now_ns() / 1_000_000,
+            key: Some(key),
+            value: Some(value),
+            headers: &[],
+        };
+        appender.append(&partition, record)?;
+        appender.commit(b"")?;
+        let flush = appender.flush(Visibility::AfterSync)?;
+        let mut durable = appender.durable();
+        let reached = durable.wait_for(|&done| done >= flush).await.is_ok();
+        if reached { Ok(()) } else { Err(stopped(&*self.log)) }
+    }
+}
+
+/// The error for a log whose syncing has ended.
+pub(crate) fn stopped(log: &dyn Log) -> LogError {
+    LogError::Invalid(
+        log.failure()
+            .unwrap_or_else(|| "the log has stopped taking writes".into()),
+    )
+}

@@ -1,0 +1,338 @@
+//! One loop from source to log: encode, append, flush, and confirm behind the sync.
+//!
+//! Owns the connector's appender for the life of the process, so that a transaction which a broken connection cut in
+//! two goes on where it stopped. Knows nothing of why a connection ended; `connector.rs` decides what happens then.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use rowcast_event::{Change, EncodedRecords, Lsn, Table, TransactionMark};
+use rowcast_log::{Appender, FlushSeq, Log, LogError, NewRecord, Offset, TopicPartition, Visibility};
+use rowcast_postgres::{Stream, StreamEvent};
+use tokio::sync::watch;
+
+use crate::{
+    ConnectMetrics, ConnectorError,
+    clock::now_ns,
+    confirm::Confirmation,
+    held::Held,
+    metadata::{MetadataTopics, stopped},
+    schemas::Schemas,
+    state::{State, StateStore, last_mark},
+    stop::told_to_stop,
+};
+
+/// Bytes encoded since the last flush after which one is due although more is waiting to be read.
+///
+/// The stream says "idle" whenever its read buffer (some hundred KiB) is used up, so this is met only by rows larger than that buffer.
+const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Where records of one table go.
+struct Route {
+    table: Arc<Table>,
+    partition: TopicPartition,
+    /// True until the shape of this table version is published.
+    unpublished: bool,
+}
+
+/// What goes on between one source and the log.
+pub(crate) struct Pipeline {
+    log: Arc<dyn Log>,
+    appender: Box<dyn Appender>,
+    durable: watch::Receiver<FlushSeq>,
+    schemas: Schemas,
+    /// By table oid. Bounded by the tables of the database.
+    routes: HashMap<u32, Route>,
+    /// By topic: survives table versions and connections.
+    held: HashMap<Arc<str>, Held>,
+    encoded: EncodedRecords,
+    unflushed_bytes: usize,
+    /// Something was appended or committed since the last flush.
+    dirty: bool,
+    /// The last transaction this process has ended in the log.
+    committed: Lsn,
+    /// Commit time of the newest change that was not flushed yet, for the histogram.
+    unflushed_since_us: Option<i64>,
+    wal_end: Lsn,
+    pub(crate) confirmation: Confirmation,
+    metrics: ConnectMetrics,
+}
+
+impl Pipeline {
+    pub(crate) fn new(metadata: Arc<MetadataTopics>, metrics: ConnectMetrics) -> Result<Pipeline, LogError> {
+        let log = metadata.shared_log();
+        let appender = log.appender();
+        Ok(Pipeline {
+            schemas: Schemas::load(metadata)?,
+            durable: appender.durable(),
+            log,
+            appender,
+            routes: HashMap::new(),
+            held: HashMap::new(),
+            encoded: EncodedRecords::default(),
+            unflushed_bytes: 0,
+            dirty: false,
+            committed: Lsn::default(),
+            unflushed_since_us: None,
+            wal_end: Lsn::default(),
+            confirmation: Confirmation::new(Lsn::default()),
+            metrics,
+        })
+    }
+
+    /// Follows the stream until it ends in an error or `stop` turns true; then everything read is in the log, durable
+    /// and confirmed, and the slot is free.
+    pub(crate) async fn stream(
+        &mut self,
+        mut stream: Stream,
+        store: &StateStore,
+        state: &mut State,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), ConnectorError> {
+        self.start_over(stream.confirmed_flush());
+        loop {
+            // Stop first, or a busy source would never let us; then what frees WAL; then new work, which takes as long as the source is busy.
+            tokio::select! {
+                biased;
+                () = told_to_stop(stop) => break,
+                changed = self.durable.changed() => {
+                    changed.map_err(|_| stopped(&*self.log))?;
+                    self.confirm(&mut stream).await?;
+                }
+                event = stream.next() => {
+                    let keepalive = self.take(event?).await?;
+                    if let Some(wal_end) = keepalive {
+                        self.idle(&mut stream, wal_end, store, state).await?;
+                    }
+                    self.drain_buffered(&mut stream, store, state).await?;
+                }
+            }
+        }
+        self.finish(stream).await
+    }
+
+    /// Takes events until the stream's buffer is used up, then hands them to readers.
+    async fn drain_buffered(
+        &mut self,
+        stream: &mut Stream,
+        store: &StateStore,
+        state: &mut State,
+    ) -> Result<(), ConnectorError> {
+        loop {
+            let event = stream.next().await?;
+            if let StreamEvent::Idle = event {
+                return self.flush_if_dirty();
+            }
+            if let Some(wal_end) = self.take(event).await? {
+                self.idle(stream, wal_end, store, state).await?;
+            }
+            if self.unflushed_bytes > UNFLUSHED_BYTES_MAX {
+                self.flush(Visibility::Now)?;
+                self.confirm(stream).await?;
+            }
+        }
+    }
+
+    /// Takes one event. A keepalive's WAL end is handed back: confirming needs the stream that lent the event.
+    async fn take(&mut self, event: StreamEvent<'_>) -> Result<Option<Lsn>, ConnectorError> {
+        match event {
+            StreamEvent::Change(table, change) => self.append(table, &change).await?,
+            StreamEvent::Begin { .. } => self.confirmation.begin(),
+            StreamEvent::Commit(mark) => self.commit(mark)?,
+            StreamEvent::Table(table) => self.route(table)?,
+            StreamEvent::Keepalive { wal_end } => return Ok(Some(wal_end)),
+            StreamEvent::Idle => self.flush_if_dirty()?,
+        }
+        Ok(None)
+    }
+
+    /// Records of this table go to its topic from now on.
+    pub(crate) fn route(&mut self, table: Arc<Table>) -> Result<(), LogError> {
+        for warning in table.warnings() {
+            tracing::warn!(table = %table.topic, "{warning}");
+        }
+        let partition = TopicPartition {
+            topic: self.log.ensure_topic(&table.topic)?.name,
+            partition: 0,
+        };
+        if !self.held.contains_key(&partition.topic) {
+            let committed = last_mark(&*self.log, &partition)?.map(|mark| mark.commit_lsn);
+            self.held.insert(partition.topic.clone(), Held::up_to(committed));
+        }
+        let unpublished = self.schemas.is_news(&table);
+        self.routes.insert(
+            table.description.oid,
+            Route {
+                table,
+                partition,
+                unpublished,
+            },
+        );
+        Ok(())
+    }
+
+    /// Encodes a change and appends the records that its partition does not hold yet.
+    pub(crate) async fn append(&mut self, table: &Table, change: &Change<'_>) -> Result<(), LogError> {
+        let oid = table.description.oid;
+        if self.holds(oid, change.position.commit_lsn) {
+            return Ok(());
+        }
+        let now_ns = now_ns();
+        self.encoded.clear();
+        table.encode(change, now_ns, &mut self.encoded);
+        let Some(first) = self.append_encoded(oid, change.position.commit_lsn, now_ns)? else {
+            return Ok(());
+        };
+        self.unflushed_since_us = Some(change.origin.ts_us);
+        if self.routes[&oid].unpublished {
+            self.publish_schema(oid, first).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the whole transaction is in the table's partition already: then nothing of it needs encoding.
+    fn holds(&self, oid: u32, commit_lsn: Lsn) -> bool {
+        let route = self.routes.get(&oid).expect("a table is announced before its changes");
+        commit_lsn <= self.committed || self.held[&route.partition.topic].holds(commit_lsn)
+    }
+
+    /// Appends what was encoded, as far as the partition lacks it, and tells the first new offset.
+    fn append_encoded(&mut self, oid: u32, commit_lsn: Lsn, now_ns: i64) -> Result<Option<Offset>, LogError> {
+        let route = self.routes.get(&oid).expect("a table is announced before its changes");
+        let held = self
+            .held
+            .get_mut(&route.partition.topic)
+            .expect("a route has its held position");
+        let appender = &mut self.appender;
+        let (mut first, mut appended, mut bytes, mut outcome) = (None, 0, 0, Ok(()));
+        self.encoded.for_each(|record| {
+            if outcome.is_err() || !held.wants(commit_lsn) {
+                return;
+            }
+            let (key, value) = (record.key, record.value);
+            let new = NewRecord {
+                timestamp_ms: now_ns / 1_000_000,
+                key,
+                value,
+                headers: record.headers,
+            };
+            match appender.append(&route.partition, new) {
+                Ok(offset) => first = first.or(Some(offset)),
+                Err(error) => outcome = Err(error),
+            }
+            appended += 1;
+            bytes += value.map_or(0, <[u8]>::len);
+        });
+        self.unflushed_bytes += bytes;
+        self.dirty |= appended > 0;
+        self.metrics.records.inc_by(appended);
+        outcome.map(|()| first)
+    }
+
+    /// Tells readers the shape of the rows from `from` on. They were appended but not flushed, so nobody sees a row
+    /// before its shape.
+    pub(crate) async fn publish_schema(&mut self, oid: u32, from: Offset) -> Result<(), LogError> {
+        let route = self.routes.get_mut(&oid).expect("only routed tables are published");
+        route.unpublished = false;
+        self.schemas.publish(&route.table, from).await
+    }
+
+    /// The transaction is whole: its mark follows its records in every partition they went to.
+    pub(crate) fn commit(&mut self, mark: TransactionMark) -> Result<(), LogError> {
+        self.confirmation.commit(mark.end_lsn);
+        self.wal_end = self.wal_end.max(mark.end_lsn);
+        // A replayed one: the appender may hold the beginning of a later transaction, which this mark must not end.
+        if mark.commit_lsn <= self.committed {
+            return Ok(());
+        }
+        self.committed = mark.commit_lsn;
+        self.dirty = true;
+        self.appender.commit(&mark.to_bytes())?;
+        self.metrics.transactions.inc();
+        Ok(())
+    }
+
+    /// Hands everything appended to readers (as `visibility` says) and queues its sync.
+    pub(crate) fn flush(&mut self, visibility: Visibility) -> Result<FlushSeq, LogError> {
+        let flush = self.appender.flush(visibility)?;
+        self.confirmation.flushed(flush);
+        self.unflushed_bytes = 0;
+        self.dirty = false;
+        if let Some(commit_us) = self.unflushed_since_us.take()
+            && visibility == Visibility::Now
+        {
+            let seconds = (now_ns() / 1000 - commit_us).max(0) as f64 / 1e6;
+            self.metrics.commit_to_log.observe(seconds);
+        }
+        Ok(flush)
+    }
+
+    fn flush_if_dirty(&mut self) -> Result<(), ConnectorError> {
+        if self.dirty || self.confirmation.has_unflushed_commit() {
+            self.flush(Visibility::Now)?;
+        }
+        Ok(())
+    }
+
+    /// Encoded bytes appended since the last flush.
+    pub(crate) fn unflushed_bytes(&self) -> usize {
+        self.unflushed_bytes
+    }
+
+    /// Waits until a flush is on disk.
+    pub(crate) async fn synced(&mut self, flush: FlushSeq) -> Result<(), LogError> {
+        let reached = self.durable.wait_for(|&done| done >= flush).await.is_ok();
+        if reached { Ok(()) } else { Err(stopped(&*self.log)) }
+    }
+
+    /// Tells the server what has become durable since the last time.
+    async fn confirm(&mut self, stream: &mut Stream) -> Result<(), ConnectorError> {
+        let durable = *self.durable.borrow_and_update();
+        if let Some(lsn) = self.confirmation.durable(durable) {
+            stream.confirm(lsn).await?;
+        }
+        self.show_lag();
+        Ok(())
+    }
+
+    /// Nothing of ours is under way: confirms the server's own WAL end, after writing it down.
+    async fn idle(
+        &mut self,
+        stream: &mut Stream,
+        wal_end: Lsn,
+        store: &StateStore,
+        state: &mut State,
+    ) -> Result<(), ConnectorError> {
+        self.wal_end = self.wal_end.max(wal_end);
+        let now = Instant::now();
+        if self.confirmation.idle(wal_end, now) {
+            state.confirmed = wal_end.0;
+            store.save(state).await?;
+            self.confirmation.idle_written(wal_end, now);
+            stream.confirm(wal_end).await?;
+        }
+        self.show_lag();
+        Ok(())
+    }
+
+    fn show_lag(&self) {
+        self.metrics
+            .slot_lag_bytes
+            .set(self.wal_end.0.saturating_sub(self.confirmation.confirmed().0));
+    }
+
+    /// A new connection sends again what was not confirmed.
+    pub(crate) fn start_over(&mut self, confirmed: Lsn) {
+        self.held.values_mut().for_each(Held::rewind);
+        self.confirmation.reconnected(confirmed);
+        self.wal_end = self.wal_end.max(confirmed);
+    }
+
+    /// Puts what was read on disk, confirms it, and ends the stream in order.
+    async fn finish(&mut self, mut stream: Stream) -> Result<(), ConnectorError> {
+        let flush = self.flush(Visibility::Now)?;
+        self.synced(flush).await?;
+        self.confirm(&mut stream).await?;
+        stream.close().await;
+        Ok(())
+    }
+}

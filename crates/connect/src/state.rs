@@ -1,0 +1,127 @@
+//! Remembers, in the internal topic `__rowcast_offsets`, what a connector needs to know of itself after a restart.
+//!
+//! Kafka Connect keeps source offsets the same way: key `["<connector>",{"server":"<topic.prefix>"}]`, the last value
+//! holds. How far the data goes is not here but in the control batches beside the data; here is what they cannot tell:
+//! which server the LSNs belong to, whether the snapshot is whole, and the furthest position confirmed while idle.
+
+use std::sync::Arc;
+
+use rowcast_event::{Lsn, TransactionMark};
+use rowcast_log::{Log, LogError, TopicPartition};
+use rowcast_postgres::{ConnectorConfig, Resume, ServerIdentity};
+use serde::{Deserialize, Serialize};
+
+use crate::metadata::MetadataTopics;
+
+/// The internal topic.
+pub(crate) const OFFSETS_TOPIC: &str = "__rowcast_offsets";
+
+/// A connector's line in the internal topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) system_identifier: String,
+    pub(crate) timeline: u32,
+    pub(crate) slot: String,
+    /// False from the moment our slot may exist until all snapshot rows are durable.
+    pub(crate) snapshot_done: bool,
+    /// The furthest LSN confirmed, or about to be confirmed, to the server.
+    pub(crate) confirmed: u64,
+}
+
+/// Reads and writes one connector's [`State`].
+pub(crate) struct StateStore {
+    metadata: Arc<MetadataTopics>,
+    key: Vec<u8>,
+    topic_prefix: String,
+}
+
+impl StateStore {
+    pub(crate) fn new(metadata: Arc<MetadataTopics>, config: &ConnectorConfig) -> StateStore {
+        let key = serde_json::json!([config.name, { "server": config.topic_prefix }])
+            .to_string()
+            .into_bytes();
+        StateStore {
+            metadata,
+            key,
+            topic_prefix: config.topic_prefix.clone(),
+        }
+    }
+
+    fn log(&self) -> &dyn Log {
+        self.metadata.log()
+    }
+
+    /// The last value written, if any.
+    pub(crate) fn load(&self) -> Result<Option<State>, LogError> {
+        let mut last = None;
+        self.metadata.scan(OFFSETS_TOPIC, |key, value| {
+            if key == self.key {
+                last = value.map(<[u8]>::to_vec);
+            }
+        })?;
+        let Some(value) = last else { return Ok(None) };
+        let state = serde_json::from_slice(&value).map_err(|error| {
+            LogError::Invalid(format!("topic {OFFSETS_TOPIC} holds a state this version cannot read ({error}); was the data directory written by a newer rowcast?"))
+        })?;
+        Ok(Some(state))
+    }
+
+    /// Writes the state; durable when this returns.
+    pub(crate) async fn save(&self, state: &State) -> Result<(), LogError> {
+        let value = serde_json::to_vec(state).expect("a struct of strings and numbers is JSON");
+        self.metadata.put(OFFSETS_TOPIC, &self.key, &value).await
+    }
+
+    /// The topics this connector writes: those under its prefix.
+    pub(crate) fn topics(&self) -> Vec<TopicPartition> {
+        let under_prefix = |name: &str| {
+            name.strip_prefix(self.topic_prefix.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+                && !name.starts_with("__")
+        };
+        let topics = self
+            .log()
+            .topics()
+            .into_iter()
+            .filter(|topic| under_prefix(&topic.name));
+        topics
+            .map(|topic| TopicPartition {
+                topic: topic.name,
+                partition: 0,
+            })
+            .collect()
+    }
+
+    /// What the source must know of the log before it may go on.
+    pub(crate) fn resume(&self, state: Option<&State>) -> Result<Resume, LogError> {
+        let mut mark: Option<TransactionMark> = None;
+        for partition in self.topics() {
+            let found = last_mark(self.log(), &partition)?;
+            mark = match (mark, found) {
+                (Some(a), Some(b)) => Some(if b.commit_lsn > a.commit_lsn { b } else { a }),
+                (a, b) => a.or(b),
+            };
+        }
+        let server = state.map(|s| ServerIdentity {
+            system_identifier: s.system_identifier.clone(),
+            timeline: s.timeline,
+        });
+        Ok(Resume {
+            server,
+            snapshot_done: state.is_some_and(|s| s.snapshot_done),
+            mark,
+            confirmed: Lsn(state.map_or(0, |s| s.confirmed)),
+            ..Resume::default()
+        })
+    }
+}
+
+/// The mark in a partition's last control batch.
+pub(crate) fn last_mark(log: &dyn Log, partition: &TopicPartition) -> Result<Option<TransactionMark>, LogError> {
+    let Some(bytes) = log.position(partition)? else {
+        return Ok(None);
+    };
+    let mark = TransactionMark::from_bytes(&bytes)
+        .map_err(|error| LogError::Invalid(format!("{partition}: the last control batch is not ours ({error})")))?;
+    Ok(Some(mark))
+}

@@ -1,0 +1,157 @@
+//! What the public listener answers besides the streams: the live page, health, and the list of topics.
+//!
+//! Every answer carries the same security headers; the page works under a Content-Security-Policy without exceptions
+//! for inline code or other hosts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{
+    Method, Response, StatusCode,
+    header::{self, HeaderName, HeaderValue},
+    http::request::Parts,
+};
+use rowcast_connect::ConnectorStatus;
+use rowcast_gateway::Pages;
+use rowcast_log::Log;
+use rust_embed::RustEmbed;
+use tokio::sync::watch;
+
+/// The built pages of `web/`. Debug builds read them from disk, release builds carry them.
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
+#[allow_missing = true]
+struct Built;
+
+/// What a page may load: this server's own files and sockets, nothing inline, nothing from elsewhere. Svelte clones its
+/// templates through a Trusted Types policy of its own, which is named here; text from the database never passes it.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types svelte-trusted-html";
+
+const SECURITY_HEADERS: &[(&str, &str)] = &[
+    ("content-security-policy", CONTENT_SECURITY_POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+];
+
+/// Shown when the binary was built without the pages.
+const NOT_BUILT: &str = "This rowcast was built without its pages. Run `cargo xtask demo`, or build them with \
+     `npm ci && npm run build` in web/ and build rowcast again. The streams on /ws and /sse work.\n";
+
+/// Answers everything that is not a stream.
+pub struct PublicPages {
+    log: Arc<dyn Log>,
+    connectors: Vec<watch::Receiver<ConnectorStatus>>,
+    views_ready: watch::Receiver<bool>,
+}
+
+impl PublicPages {
+    /// Pages over this log; ready when all views are complete and every connector delivers.
+    pub fn new(
+        log: Arc<dyn Log>,
+        connectors: Vec<watch::Receiver<ConnectorStatus>>,
+        views_ready: watch::Receiver<bool>,
+    ) -> PublicPages {
+        PublicPages { log, connectors, views_ready }
+    }
+
+    /// Why this process is not ready, if it is not.
+    pub fn not_ready(&self) -> Option<String> {
+        if let Some(failure) = self.log.failure() {
+            return Some(format!("the log has stopped: {failure}"));
+        }
+        if !*self.views_ready.borrow() {
+            return Some("views are being read from the log".into());
+        }
+        self.connectors.iter().find_map(|status| status.borrow().not_ready())
+    }
+
+    fn ready(&self) -> Response<Bytes> {
+        match self.not_ready() {
+            None => json(StatusCode::OK, serde_json::json!({ "ready": true })),
+            Some(reason) => json(StatusCode::SERVICE_UNAVAILABLE, serde_json::json!({ "ready": false, "reason": reason })),
+        }
+    }
+
+    fn topics(&self) -> Response<Bytes> {
+        let names: Vec<String> =
+            self.log.topics().iter().filter(|t| !t.name.starts_with("__")).map(|t| t.name.to_string()).collect();
+        json(StatusCode::OK, serde_json::json!({ "topics": names }))
+    }
+}
+
+impl Pages for PublicPages {
+    fn respond(&self, request: &Parts) -> Response<Bytes> {
+        let answer = if !matches!(request.method, Method::GET | Method::HEAD) {
+            text(StatusCode::METHOD_NOT_ALLOWED, "only GET is understood here\n")
+        } else {
+            match request.uri.path() {
+                "/health/live" => json(StatusCode::OK, serde_json::json!({ "live": true })),
+                "/health/ready" => self.ready(),
+                "/topics.json" => self.topics(),
+                "/" => file("index.html"),
+                path => file(path.trim_start_matches('/')),
+            }
+        };
+        secured(answer)
+    }
+}
+
+/// A built file. Names that carry a hash of their content never change, the rest is asked for again each time.
+fn file(path: &str) -> Response<Bytes> {
+    let Some(found) = Built::get(path) else {
+        return if path == "index.html" {
+            text(StatusCode::SERVICE_UNAVAILABLE, NOT_BUILT)
+        } else {
+            text(StatusCode::NOT_FOUND, "not found\n")
+        };
+    };
+    let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let body = match found.data {
+        std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    let mut answer = answer(StatusCode::OK, content_type(path), body);
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    answer
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("json" | "map") => "application/json",
+        Some("webmanifest") => "application/manifest+json",
+        _ => "application/octet-stream",
+    }
+}
+
+fn json(status: StatusCode, value: serde_json::Value) -> Response<Bytes> {
+    answer(status, "application/json", Bytes::from(format!("{value}\n")))
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Bytes> {
+    answer(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn secured(mut answer: Response<Bytes>) -> Response<Bytes> {
+    for (name, value) in SECURITY_HEADERS {
+        answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    answer
+}
