@@ -25,7 +25,7 @@ macro_rules! close_codes {
         impl CloseCode {
             $(#[doc = $meaning] pub const $constant: CloseCode = CloseCode($number);)+
 
-            /// Every code that this server sends, and 1006, which browsers report when none was sent.
+            /// Every code that this server sends, and those that a client may meet from a browser or a proxy.
             pub const TABLE: &[CloseRule] = &[$(CloseRule {
                 code: CloseCode($number), name: $name, reconnect: $reconnect, meaning: $meaning,
             }),+];
@@ -47,8 +47,6 @@ close_codes! {
     TRY_AGAIN_LATER = 1013, "try_again_later", true, "The server has all the connections it may have.";
     PING_TIMEOUT = 4000, "ping_timeout", true, "The client did not answer the server's pings.";
     FELL_BEHIND = 4001, "fell_behind", true, "The client did not read for longer than the server allows.";
-    IDLE_HANDSHAKE = 4002, "idle_handshake", true, "The connection was not finished in time.";
-    TOO_MANY_ERRORS = 4500, "too_many_errors", false, "The client sent too many messages that were refused.";
 }
 
 impl CloseCode {

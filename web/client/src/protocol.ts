@@ -215,6 +215,4 @@ export const CLOSE_CODES: Record<number, { name: string; reconnect: boolean; mea
   1013: { name: "try_again_later", reconnect: true, meaning: "The server has all the connections it may have." },
   4000: { name: "ping_timeout", reconnect: true, meaning: "The client did not answer the server's pings." },
   4001: { name: "fell_behind", reconnect: true, meaning: "The client did not read for longer than the server allows." },
-  4002: { name: "idle_handshake", reconnect: true, meaning: "The connection was not finished in time." },
-  4500: { name: "too_many_errors", reconnect: false, meaning: "The client sent too many messages that were refused." },
 };
