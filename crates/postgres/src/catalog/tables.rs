@@ -1,0 +1,167 @@
+//! The user's tables, their columns and unique indexes, as `pg_class`, `pg_attribute` and `pg_index` have them.
+
+use std::collections::HashMap;
+
+use rowcast_event::{ColumnDescription, TableDescription};
+
+use crate::{
+    connection::{Connection, error::ConnectionError},
+    query::{Row, flag, number, text},
+};
+
+/// A table before anything more is asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListedTable {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    /// A partitioned parent: its rows are published under its partitions' names.
+    pub(crate) partitioned: bool,
+    /// UPDATE and DELETE work once the table is published.
+    pub(crate) has_replica_identity: bool,
+    /// Row-level security hides rows from our role.
+    pub(crate) row_security: bool,
+    /// Our role may read it.
+    pub(crate) selectable: bool,
+}
+
+impl ListedTable {
+    /// `schema.table`, as the configuration's lists and our messages write it.
+    pub(crate) fn id(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+}
+
+/// Permanent tables outside of PostgreSQL's own schemas. A usable replica identity is: the whole row, a chosen index
+/// that still exists, or a primary key that is not deferrable.
+const LIST: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
+       CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false \
+            WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid) \
+            ELSE EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid) END, \
+       pg_catalog.row_security_active(c.oid), \
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' \
+       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
+
+/// Lists every table that could be captured.
+pub(crate) async fn list(session: &mut Connection) -> Result<Vec<ListedTable>, ConnectionError> {
+    let listed = |row: Row| {
+        Ok(ListedTable {
+            oid: number(&row, 0, "pg_class.oid")?,
+            schema: text(&row, 1).to_owned(),
+            name: text(&row, 2).to_owned(),
+            partitioned: text(&row, 3) == "p",
+            has_replica_identity: flag(&row, 4),
+            row_security: flag(&row, 5),
+            selectable: flag(&row, 6),
+        })
+    };
+    session.query(LIST).await?.into_iter().map(listed).collect()
+}
+
+/// A table as the catalog has it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CatalogTable {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    /// In attribute order, without generated columns: the stream does not carry them (before PostgreSQL 18 it cannot).
+    pub(crate) columns: Vec<ColumnDescription>,
+    /// Names of the key's columns in key order: the primary key, else the first usable unique index by name.
+    pub(crate) key: Vec<String>,
+}
+
+impl CatalogTable {
+    /// What the snapshot's rows are encoded with.
+    pub(crate) fn description(&self) -> TableDescription {
+        let place = |name: &String| self.columns.iter().position(|column| column.name == *name);
+        TableDescription {
+            oid: self.oid,
+            schema: self.schema.clone(),
+            table: self.name.clone(),
+            key: self.key.iter().map(place).collect::<Option<_>>().unwrap_or_default(),
+            columns: self.columns.clone(),
+        }
+    }
+}
+
+/// Tables asked for in one statement. Keeps the statement's text below a few hundred kilobytes.
+const TABLES_PER_QUESTION: usize = 1000;
+
+/// Describes the tables that still exist, in the order asked.
+pub(crate) async fn describe(session: &mut Connection, oids: &[u32]) -> Result<Vec<CatalogTable>, ConnectionError> {
+    let mut tables = Vec::with_capacity(oids.len());
+    for oids in oids.chunks(TABLES_PER_QUESTION) {
+        tables.extend(describe_some(session, oids).await?);
+    }
+    Ok(tables)
+}
+
+async fn describe_some(session: &mut Connection, oids: &[u32]) -> Result<Vec<CatalogTable>, ConnectionError> {
+    let list = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let mut tables: HashMap<u32, CatalogTable> = HashMap::new();
+    for row in session.query(&columns_statement(&list)).await? {
+        add_column(&mut tables, &row)?;
+    }
+    let mut key_index: HashMap<u32, String> = HashMap::new();
+    for row in session.query(&indexes_statement(&list)).await? {
+        let oid = number(&row, 0, "pg_index.indrelid")?;
+        let index = key_index.entry(oid).or_insert_with(|| text(&row, 1).to_owned());
+        if let (Some(table), true) = (tables.get_mut(&oid), index.as_str() == text(&row, 1)) {
+            table.key.push(text(&row, 2).to_owned());
+        }
+    }
+    Ok(oids.iter().filter_map(|oid| tables.remove(oid)).collect())
+}
+
+/// A table without columns has one row with NULLs (`LEFT JOIN`): it exists all the same.
+fn columns_statement(oids: &str) -> String {
+    format!(
+        "SELECT c.oid, n.nspname, c.relname, a.attname, a.atttypid, a.atttypmod, a.attnotnull, \
+           pg_catalog.pg_get_expr(d.adbin, d.adrelid) \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+           LEFT JOIN pg_catalog.pg_attribute a \
+             ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
+           LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+         WHERE c.oid IN ({oids}) ORDER BY c.oid, a.attnum"
+    )
+}
+
+fn add_column(tables: &mut HashMap<u32, CatalogTable>, row: &Row) -> Result<(), ConnectionError> {
+    let oid = number(row, 0, "pg_class.oid")?;
+    let table = tables.entry(oid).or_insert_with(|| CatalogTable {
+        oid,
+        schema: text(row, 1).to_owned(),
+        name: text(row, 2).to_owned(),
+        columns: Vec::new(),
+        key: Vec::new(),
+    });
+    if row.get(3).is_some_and(Option::is_some) {
+        table.columns.push(ColumnDescription {
+            name: text(row, 3).to_owned(),
+            type_oid: number(row, 4, "pg_attribute.atttypid")?,
+            type_modifier: number(row, 5, "pg_attribute.atttypmod")?,
+            nullable: !flag(row, 6),
+            default_expression: row.get(7).cloned().flatten(),
+        });
+    }
+    Ok(())
+}
+
+/// Valid unique indexes over plain columns, each as one row per column; the first index of a table is its key. As
+/// Debezium chooses: the primary key, else by index name; partial indexes and nullable columns count, expressions do
+/// not; nor do indexes over columns that the stream does not carry.
+fn indexes_statement(oids: &str) -> String {
+    format!(
+        "SELECT i.indrelid, i.indexrelid, a.attname \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
+           CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+         WHERE i.indrelid IN ({oids}) AND i.indisunique AND i.indisvalid AND k.place <= i.indnkeyatts \
+           AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) e(attnum) \
+                LEFT JOIN pg_catalog.pg_attribute g ON g.attrelid = i.indrelid AND g.attnum = e.attnum \
+                WHERE e.attnum = 0 OR g.attgenerated <> '') \
+         ORDER BY i.indrelid, i.indisprimary DESC, x.relname COLLATE \"C\", i.indexrelid, k.place"
+    )
+}

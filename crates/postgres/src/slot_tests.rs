@@ -1,0 +1,158 @@
+//! The decision table of `slot::plan`: every case in which going on would skip or repeat changes is refused.
+
+use rowcast_event::TransactionMark;
+
+use super::*;
+use crate::ServerIdentity;
+
+fn slot(confirmed: u64) -> Slot {
+    Slot {
+        name: "s".to_owned(),
+        plugin: "pgoutput".to_owned(),
+        database: "shop".to_owned(),
+        wal_status: "reserved".to_owned(),
+        confirmed_flush: Some(Lsn(confirmed)),
+        ..Slot::default()
+    }
+}
+
+fn log_up_to(end: u64, confirmed: u64) -> Resume {
+    Resume {
+        server: Some(ServerIdentity {
+            system_identifier: "1".to_owned(),
+            timeline: 1,
+        }),
+        snapshot_done: true,
+        mark: Some(TransactionMark {
+            commit_lsn: Lsn(end - 1),
+            end_lsn: Lsn(end),
+            changes: 1,
+        }),
+        confirmed: Lsn(confirmed),
+        restart_snapshot: false,
+    }
+}
+
+fn plan_of(found: Option<&Slot>, resume: &Resume) -> Result<Plan, String> {
+    plan("s", found, resume, "shop").map_err(|error| match error {
+        SourceError::Refused(sentence) => format!("refused: {sentence}"),
+        SourceError::Gone(sentence) => format!("gone: {sentence}"),
+    })
+}
+
+#[test]
+fn a_first_start_creates_the_slot_and_only_then() {
+    assert_eq!(
+        plan_of(None, &Resume::default()),
+        Ok(Plan::Create { drop_first: false })
+    );
+    let refusal = plan_of(None, &log_up_to(100, 90)).expect_err("the slot has gone");
+    assert!(
+        refusal.contains("does not exist") && refusal.contains("0/64"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_slot_of_an_interrupted_snapshot_is_made_anew() {
+    let resume = Resume {
+        restart_snapshot: true,
+        ..Resume::default()
+    };
+    assert_eq!(plan_of(Some(&slot(50)), &resume), Ok(Plan::Create { drop_first: true }));
+    let busy = Slot {
+        active_pid: Some(7),
+        ..slot(50)
+    };
+    assert!(plan_of(Some(&busy), &resume).expect_err("busy").starts_with("gone"));
+}
+
+#[test]
+fn a_slot_that_the_log_knows_nothing_of_is_never_touched() {
+    let refusal = plan_of(Some(&slot(50)), &Resume::default()).expect_err("not ours");
+    assert!(refusal.contains("pg_drop_replication_slot('s')"), "{refusal}");
+}
+
+#[test]
+fn the_slot_may_lag_behind_the_log_but_never_lead_it() {
+    assert_eq!(
+        plan_of(Some(&slot(100)), &log_up_to(100, 0)),
+        Ok(Plan::Continue(Lsn(100)))
+    );
+    assert_eq!(plan_of(Some(&slot(7)), &log_up_to(100, 0)), Ok(Plan::Continue(Lsn(7))));
+    assert_eq!(
+        plan_of(Some(&slot(120)), &log_up_to(100, 120)),
+        Ok(Plan::Continue(Lsn(120)))
+    );
+    let refusal = plan_of(Some(&slot(121)), &log_up_to(100, 120)).expect_err("ahead");
+    assert!(refusal.contains("0/79") && refusal.contains("0/78"), "{refusal}");
+}
+
+#[test]
+fn lost_and_foreign_slots_are_refused_with_their_facts() {
+    let cases = [
+        (
+            Slot {
+                wal_status: "lost".to_owned(),
+                ..slot(1)
+            },
+            "wal_status=lost",
+        ),
+        (
+            Slot {
+                invalidation_reason: "idle_timeout".to_owned(),
+                ..slot(1)
+            },
+            "invalidation_reason=idle_timeout",
+        ),
+        (
+            Slot {
+                plugin: "test_decoding".to_owned(),
+                ..slot(1)
+            },
+            "test_decoding",
+        ),
+        (
+            Slot {
+                database: "other".to_owned(),
+                ..slot(1)
+            },
+            "\"other\"",
+        ),
+        (
+            Slot {
+                temporary: true,
+                ..slot(1)
+            },
+            "temporary",
+        ),
+        (
+            Slot {
+                confirmed_flush: None,
+                ..slot(1)
+            },
+            "no confirmed position",
+        ),
+    ];
+    for (slot, fact) in cases {
+        let refusal = plan_of(Some(&slot), &log_up_to(100, 0)).expect_err(fact);
+        assert!(refusal.starts_with("refused") && refusal.contains(fact), "{refusal}");
+    }
+}
+
+#[test]
+fn the_statement_fits_each_version() {
+    let statement = |version, failover, export| create_statement("s", version, failover, export);
+    assert_eq!(
+        statement(14_00_05, true, true),
+        "CREATE_REPLICATION_SLOT \"s\" LOGICAL pgoutput EXPORT_SNAPSHOT"
+    );
+    assert_eq!(
+        statement(15_00_05, true, true),
+        "CREATE_REPLICATION_SLOT \"s\" LOGICAL pgoutput (SNAPSHOT 'export')"
+    );
+    assert_eq!(
+        statement(17_00_00, true, false),
+        "CREATE_REPLICATION_SLOT \"s\" LOGICAL pgoutput (SNAPSHOT 'nothing', FAILOVER)"
+    );
+}

@@ -1,0 +1,514 @@
+//! Follows the slot: replication messages in, change events out.
+//!
+//! Promises: every committed change of a captured table comes once per connection, in commit order, with a position that
+//! does not depend on filters; a dropped `next` loses nothing; rows borrow the bytes that were read, and no memory is
+//! allocated per row. Knows nothing of what the log holds already: the caller skips by position.
+
+mod feedback;
+mod relations;
+pub(crate) mod transaction;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bumpalo::Bump;
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use rowcast_event::{Cell, Change, EventOptions, Lsn, OldRow, Operation, Origin, Position, Table, TransactionMark};
+use tokio::io::{AsyncWriteExt, ReadHalf};
+
+use crate::{
+    ConnectorConfig, SourceError,
+    catalog::{Catalog, relation},
+    connection::{
+        Connection, Socket,
+        error::{ConnectionError, ServerError},
+        frame::{Frame, Inbox},
+        unexpected,
+    },
+    pgoutput::{self, DecodeError, Message, Old, Tuple, replication},
+    query::{identifier, literal},
+    server,
+};
+use feedback::Feedback;
+use relations::{Known, Relations};
+use transaction::{Ended, OutOfOrder, Transactions};
+
+/// Time that closing waits for the server's last words. A walsender in the middle of a large transaction sends it whole
+/// before it listens; then the connection is cut, which frees the slot as well.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The logical replication stream.
+#[derive(Debug)]
+pub struct Stream {
+    reader: ReadHalf<Socket>,
+    inbox: Inbox,
+    /// The message that the last event borrowed; consumed at the next call.
+    lent: Option<Frame>,
+    /// Where the cells of the last row lie; emptied at the next call, its memory kept.
+    cells: Bump,
+    config: ConnectorConfig,
+    catalog: Catalog,
+    relations: Relations,
+    transactions: Transactions,
+    /// Tables of a TRUNCATE that wait for their own event, with their places.
+    truncations: VecDeque<(u32, Position, Origin)>,
+    feedback: Feedback,
+    start: Lsn,
+    /// Idle was said since the last event, so the next thing to do is to wait.
+    said_idle: bool,
+}
+
+/// What a stream yields, in order.
+#[derive(Debug)]
+pub enum StreamEvent<'a> {
+    /// A transaction begins that has at least one captured change.
+    Begin {
+        /// LSN of its commit record, known beforehand: the first half of every position in it.
+        commit_lsn: Lsn,
+    },
+    /// A table appeared or changed its shape; changes that follow are of this version.
+    Table(Arc<Table>),
+    /// A change of the table.
+    Change(&'a Arc<Table>, Change<'a>),
+    /// The transaction is whole.
+    Commit(TransactionMark),
+    /// All WAL up to here was decoded; nothing before it is missing. May be confirmed once the log has all commits
+    /// before it. Never comes inside a transaction.
+    Keepalive {
+        /// The server's WAL end.
+        wal_end: Lsn,
+    },
+    /// Nothing more is buffered: hand on what you have, then call `next` again, which waits. Not said twice in a row.
+    Idle,
+}
+
+/// The next event, before anything is borrowed from the buffer.
+enum Step {
+    Begin(Lsn),
+    Table(u32),
+    /// The lent frame is a row.
+    Row,
+    Truncate(u32, Position, Origin),
+    Commit(TransactionMark),
+    Keepalive(Lsn),
+    Idle,
+}
+
+/// What a stream starts from.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) config: ConnectorConfig,
+    pub(crate) options: EventOptions,
+    /// What the log holds.
+    pub(crate) held: Option<TransactionMark>,
+    /// The slot's confirmed position.
+    pub(crate) confirmed: Lsn,
+    /// Tables that the caller has already.
+    pub(crate) tables: Vec<Arc<Table>>,
+}
+
+impl Stream {
+    /// Starts replication on the walsender's connection.
+    pub(crate) async fn start(
+        mut walsender: Connection,
+        catalog: Catalog,
+        start: Start,
+    ) -> Result<Stream, SourceError> {
+        let config = &start.config;
+        let doing = format!("starting to read replication slot {:?}", config.slot_name);
+        let timeout = server::wal_sender_timeout(&mut walsender)
+            .await
+            .map_err(|error| error.during(&doing))?;
+        begin_copy(&mut walsender, config)
+            .await
+            .map_err(|error| start_failed(error, &doing, config))?;
+        let (socket, inbox) = walsender.into_parts();
+        let (reader, writer) = tokio::io::split(socket);
+        tracing::info!(slot = config.slot_name, confirmed = %start.confirmed, "streaming");
+        Ok(Stream {
+            reader,
+            inbox,
+            lent: None,
+            cells: Bump::new(),
+            config: start.config,
+            catalog,
+            relations: Relations::new(start.options, start.tables),
+            transactions: Transactions::after(start.held),
+            truncations: VecDeque::new(),
+            feedback: Feedback::start(writer, start.confirmed, timeout),
+            start: start.confirmed,
+            said_idle: true,
+        })
+    }
+
+    /// Where the slot stood when the stream was opened: all before was confirmed once. A caller whose log knows less
+    /// (a first start without a snapshot) writes it down before it confirms anything.
+    pub fn confirmed_flush(&self) -> Lsn {
+        self.start
+    }
+
+    /// What was confirmed last.
+    pub fn confirmed(&self) -> Lsn {
+        self.feedback.confirmed()
+    }
+
+    /// The next event. Cancel-safe: a dropped call loses nothing.
+    pub async fn next(&mut self) -> Result<StreamEvent<'_>, SourceError> {
+        self.cells.reset();
+        let step = self.step().await?;
+        self.said_idle = matches!(step, Step::Idle);
+        Ok(match step {
+            Step::Begin(commit_lsn) => StreamEvent::Begin { commit_lsn },
+            Step::Table(oid) => StreamEvent::Table(self.captured(oid)?.clone()),
+            Step::Row => return self.row(),
+            Step::Truncate(oid, position, origin) => StreamEvent::Change(
+                self.captured(oid)?,
+                Change {
+                    position,
+                    operation: Operation::Truncate,
+                    origin,
+                },
+            ),
+            Step::Commit(mark) => StreamEvent::Commit(mark),
+            Step::Keepalive(wal_end) => StreamEvent::Keepalive { wal_end },
+            Step::Idle => StreamEvent::Idle,
+        })
+    }
+
+    /// Tells the server it may forget everything up to `lsn`, now. Clamped to what this walsender has sent; never
+    /// moves back.
+    pub async fn confirm(&mut self, lsn: Lsn) -> Result<(), SourceError> {
+        self.feedback.confirm(lsn)
+    }
+
+    /// Ends the stream in order (CopyDone), so that the slot is free when this returns.
+    pub async fn close(mut self) {
+        let Some(mut writer) = self.feedback.close().await else {
+            return;
+        };
+        let drained = async {
+            loop {
+                if let Some(frame) = self.lent.take() {
+                    self.inbox.consume(frame);
+                }
+                match self.inbox.frame() {
+                    Ok(Some(frame)) if matches!(frame.tag, b'Z' | b'E') => return,
+                    Ok(Some(frame)) => self.lent = Some(frame),
+                    Ok(None) if self.inbox.fill(&mut self.reader).await.is_ok() => {}
+                    _ => return,
+                }
+            }
+        };
+        if tokio::time::timeout(CLOSE_TIMEOUT, drained).await.is_err() {
+            tracing::warn!(
+                slot = self.config.slot_name,
+                "the server was still sending; the connection is cut"
+            );
+        }
+        let mut message = BytesMut::new();
+        frontend::terminate(&mut message);
+        let _ = writer.write_all(&message).await;
+        let _ = writer.shutdown().await;
+        self.catalog.close().await;
+    }
+
+    /// Reads messages until one is an event. Nothing is consumed before what it says is noted, and nothing noted is
+    /// awaited upon: so this can be dropped anywhere.
+    async fn step(&mut self) -> Result<Step, SourceError> {
+        loop {
+            if let Some(frame) = self.lent.take() {
+                self.inbox.consume(frame);
+            }
+            if let Some((oid, position, origin)) = self.truncations.pop_front() {
+                return Ok(Step::Truncate(oid, position, origin));
+            }
+            let Some(frame) = self.inbox.frame().map_err(broken)? else {
+                if !self.said_idle {
+                    return Ok(Step::Idle);
+                }
+                self.inbox.fill(&mut self.reader).await.map_err(broken)?;
+                continue;
+            };
+            if let Some(step) = self.on_frame(frame).await? {
+                return Ok(step);
+            }
+        }
+    }
+
+    /// One message of the connection.
+    async fn on_frame(&mut self, frame: Frame) -> Result<Option<Step>, SourceError> {
+        match frame.tag {
+            b'd' => self.on_copy_data(frame).await,
+            b'N' | b'S' | b'A' => {
+                self.lent = Some(frame);
+                Ok(None)
+            }
+            b'E' => {
+                let error = ConnectionError::Server(ServerError::parse(self.inbox.body(frame)));
+                Err(stream_failed(error, &self.config))
+            }
+            b'c' => Err(SourceError::Gone("the server ended the replication stream".to_owned())),
+            tag => Err(unexpected(tag, "replication").during("reading changes")),
+        }
+    }
+
+    async fn on_copy_data(&mut self, frame: Frame) -> Result<Option<Step>, SourceError> {
+        match replication::decode(self.inbox.body(frame)).map_err(malformed)? {
+            replication::Frame::Keepalive {
+                wal_end,
+                reply_requested,
+                ..
+            } => {
+                self.lent = Some(frame);
+                Ok(self.on_keepalive(wal_end, reply_requested))
+            }
+            replication::Frame::XLogData { payload, wal_start, .. } => match payload {
+                [kind @ (b'I' | b'U' | b'D'), oid @ ..] => {
+                    let oid = oid.first_chunk().map(|oid| u32::from_be_bytes(*oid));
+                    let skipped = self.skips(*kind);
+                    self.on_row(frame, oid.unwrap_or_default(), skipped)
+                }
+                _ => self.on_other(frame, wal_start).await,
+            },
+        }
+    }
+
+    /// Inside a transaction the server's WAL end says nothing yet that a caller could use.
+    fn on_keepalive(&mut self, wal_end: Lsn, reply_requested: bool) -> Option<Step> {
+        self.feedback.saw(wal_end);
+        if reply_requested {
+            self.feedback.answer();
+        }
+        (!self.transactions.is_open()).then_some(Step::Keepalive(wal_end))
+    }
+
+    /// A row is decoded only if somebody wants it; it stays in the buffer until its event has been used.
+    fn on_row(&mut self, frame: Frame, oid: u32, skipped: bool) -> Result<Option<Step>, SourceError> {
+        match self.relations.get(oid) {
+            Some(Known::Captured(_)) if !skipped => {
+                if let Some(commit_lsn) = self.transactions.announce().map_err(out_of_order)? {
+                    return Ok(Some(Step::Begin(commit_lsn)));
+                }
+                self.lent = Some(frame);
+                Ok(Some(Step::Row))
+            }
+            Some(_) => {
+                self.transactions.skip_row().map_err(out_of_order)?;
+                self.lent = Some(frame);
+                Ok(None)
+            }
+            None => Err(out_of_order(OutOfOrder("a row came before its table was described"))),
+        }
+    }
+
+    /// `skipped.operations`, by the message's type byte.
+    fn skips(&self, kind: u8) -> bool {
+        let skipped = &self.config.skipped_operations;
+        match kind {
+            b'I' => skipped.insert,
+            b'U' => skipped.update,
+            _ => skipped.delete,
+        }
+    }
+
+    /// Everything that is not a row: decoded, noted, consumed.
+    async fn on_other(&mut self, frame: Frame, wal_start: Lsn) -> Result<Option<Step>, SourceError> {
+        let replication::Frame::XLogData { payload, .. } =
+            replication::decode(self.inbox.body(frame)).map_err(malformed)?
+        else {
+            return Ok(None);
+        };
+        let step = match pgoutput::decode(payload).map_err(malformed)? {
+            Message::Begin {
+                final_lsn,
+                commit_ts_us,
+                xid,
+            } => {
+                self.transactions
+                    .begin(final_lsn, commit_ts_us, xid)
+                    .map_err(out_of_order)?;
+                None
+            }
+            Message::Commit {
+                commit_lsn, end_lsn, ..
+            } => {
+                self.feedback.saw(end_lsn);
+                Some(
+                    match self.transactions.commit(commit_lsn, end_lsn).map_err(out_of_order)? {
+                        Ended::Whole(mark) => Step::Commit(mark),
+                        Ended::Nothing(wal_end) => Step::Keepalive(wal_end),
+                    },
+                )
+            }
+            Message::Relation {
+                oid,
+                namespace,
+                name,
+                replica_identity,
+                columns,
+            } => {
+                let schema = if namespace.is_empty() { "pg_catalog" } else { namespace };
+                let message = relation::Relation {
+                    oid,
+                    schema,
+                    table: name,
+                    replica_identity,
+                    columns: &columns,
+                };
+                let news = self.relations.learn(&self.config, &mut self.catalog, &message).await?;
+                news.then_some(Step::Table(oid))
+            }
+            Message::Truncate { relations, .. } => {
+                if let Some(begin) = self.truncate(&relations, wal_start)? {
+                    return Ok(Some(begin));
+                }
+                None
+            }
+            _ => None,
+        };
+        self.lent = Some(frame);
+        Ok(step)
+    }
+
+    /// One event for each captured table, one ordinal for every table. First `Begin`, if it is still to be said: then
+    /// nothing else is noted, and the message is read again.
+    fn truncate(&mut self, relations: &[u32], wal_start: Lsn) -> Result<Option<Step>, SourceError> {
+        let wanted = |oid: &u32| !self.config.skipped_operations.truncate && self.relations.table(*oid).is_some();
+        if relations.iter().any(wanted)
+            && let Some(commit_lsn) = self.transactions.announce().map_err(out_of_order)?
+        {
+            return Ok(Some(Step::Begin(commit_lsn)));
+        }
+        for &oid in relations {
+            let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;
+            if !self.config.skipped_operations.truncate && self.relations.table(oid).is_some() {
+                self.truncations.push_back((oid, position, origin));
+            }
+        }
+        Ok(None)
+    }
+
+    fn captured(&self, oid: u32) -> Result<&Arc<Table>, SourceError> {
+        self.relations
+            .table(oid)
+            .ok_or_else(|| out_of_order(OutOfOrder("a table is not known any more")))
+    }
+
+    /// The event of the row that was lent. Its cells point into the read buffer.
+    fn row(&mut self) -> Result<StreamEvent<'_>, SourceError> {
+        let frame = self.lent.expect("a row step lends its frame");
+        let replication::Frame::XLogData { payload, wal_start, .. } =
+            replication::decode(self.inbox.body(frame)).map_err(malformed)?
+        else {
+            return Err(out_of_order(OutOfOrder("a row's frame is no WAL data")));
+        };
+        let cells = Cells { arena: &self.cells };
+        let (oid, operation, columns) = match pgoutput::decode(payload).map_err(malformed)? {
+            Message::Insert { relation_oid, new } => (relation_oid, Operation::Insert(cells.of(&new)), new.columns()),
+            Message::Update { relation_oid, old, new } => {
+                let old = old.as_ref().map(|old| cells.of_old(old));
+                (
+                    relation_oid,
+                    Operation::Update {
+                        old,
+                        new: cells.of(&new),
+                    },
+                    new.columns(),
+                )
+            }
+            Message::Delete { relation_oid, old } => {
+                let (Old::Key(tuple) | Old::Full(tuple)) = &old;
+                (relation_oid, Operation::Delete(cells.of_old(&old)), tuple.columns())
+            }
+            _ => return Err(out_of_order(OutOfOrder("a row's frame holds no row"))),
+        };
+        let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;
+        let table = self
+            .relations
+            .table(oid)
+            .ok_or_else(|| out_of_order(OutOfOrder("a row's table is not known")))?;
+        if usize::from(columns) != table.description.columns.len() {
+            return Err(out_of_order(OutOfOrder(
+                "a row has another number of columns than its table",
+            )));
+        }
+        Ok(StreamEvent::Change(
+            table,
+            Change {
+                position,
+                operation,
+                origin,
+            },
+        ))
+    }
+}
+
+/// Puts tuples' cells into the arena. An arena, because an event lends both the cells and the buffer they point into.
+struct Cells<'a> {
+    arena: &'a Bump,
+}
+
+impl<'a> Cells<'a> {
+    fn of(&self, tuple: &Tuple<'a>) -> &'a [Cell<'a>] {
+        self.arena.alloc_slice_fill_iter(tuple.iter())
+    }
+
+    fn of_old(&self, old: &Old<'a>) -> OldRow<'a> {
+        match old {
+            Old::Key(tuple) => OldRow::Key(self.of(tuple)),
+            Old::Full(tuple) => OldRow::Full(self.of(tuple)),
+        }
+    }
+}
+
+/// START_REPLICATION from the slot's own position: PostgreSQL would skip silently to it from any lower one, and accept
+/// any higher one. The caller has compared it with the log.
+async fn begin_copy(walsender: &mut Connection, config: &ConnectorConfig) -> Result<(), ConnectionError> {
+    let publication = literal(&identifier(&config.publication_name));
+    let statement = format!(
+        "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {publication})",
+        identifier(&config.slot_name)
+    );
+    walsender.send_query(&statement).await?;
+    let frame = walsender.receive().await?;
+    match frame.tag {
+        b'W' => Ok(()),
+        tag => Err(unexpected(tag, "the start of replication")),
+    }
+}
+
+fn start_failed(error: ConnectionError, doing: &str, config: &ConnectorConfig) -> SourceError {
+    match error.sqlstate() {
+        Some("55000") => SourceError::Refused(format!("{doing}: {error}; {}", server::NEW_SNAPSHOT)),
+        Some("42704") => stream_failed(error, config),
+        _ => error.during(doing),
+    }
+}
+
+/// An error while changes are read. A publication that is not there any more, or was not there when the changes were
+/// written, cannot mend itself: PostgreSQL looks it up as of the moment of each change.
+fn stream_failed(error: ConnectionError, config: &ConnectorConfig) -> SourceError {
+    match error.sqlstate() {
+        Some("42704") => SourceError::Refused(format!(
+            "reading changes: {error}; publication {:?} was dropped, or created after the slot: create it again, {}",
+            config.publication_name,
+            server::NEW_SNAPSHOT
+        )),
+        Some("55000") => SourceError::Refused(format!("reading changes: {error}; {}", server::NEW_SNAPSHOT)),
+        _ => error.during("reading changes"),
+    }
+}
+
+fn broken(error: ConnectionError) -> SourceError {
+    error.during("reading changes")
+}
+
+fn malformed(error: DecodeError) -> SourceError {
+    SourceError::Refused(format!("{error}; please report this, with the server's version"))
+}
+
+fn out_of_order(OutOfOrder(what): OutOfOrder) -> SourceError {
+    SourceError::Refused(format!(
+        "the server's replication stream is out of order: {what}; please report this"
+    ))
+}

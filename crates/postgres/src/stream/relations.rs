@@ -1,0 +1,91 @@
+//! The tables of this stream, by oid: which are captured, and the version that rows are decoded by now.
+
+use std::{collections::HashMap, sync::Arc};
+
+use rowcast_event::{EventOptions, Table, TableDescription};
+
+use crate::{
+    SourceError,
+    catalog::{Catalog, relation},
+    config::ConnectorConfig,
+};
+
+/// Oids below this are PostgreSQL's own types, which never change (`FirstNormalObjectId`).
+const FIRST_USER_OID: u32 = 16_384;
+
+/// What is known of a table.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// Not captured: its rows are counted, not decoded.
+    Ignored,
+    /// Captured.
+    Captured(Arc<Table>),
+}
+
+/// All tables that the walsender has named.
+#[derive(Debug)]
+pub(crate) struct Relations {
+    known: HashMap<u32, Known>,
+    options: EventOptions,
+}
+
+impl Relations {
+    /// Starts with the tables of the snapshot, which need no second announcement unless they changed.
+    pub(crate) fn new(options: EventOptions, tables: Vec<Arc<Table>>) -> Relations {
+        let known = tables
+            .into_iter()
+            .map(|table| (table.description.oid, Known::Captured(table)))
+            .collect();
+        Relations { known, options }
+    }
+
+    /// The table of a row. A row of a table that was not named before is a server's mistake.
+    pub(crate) fn get(&self, oid: u32) -> Option<&Known> {
+        self.known.get(&oid)
+    }
+
+    /// The captured table with this oid.
+    pub(crate) fn table(&self, oid: u32) -> Option<&Arc<Table>> {
+        match self.known.get(&oid) {
+            Some(Known::Captured(table)) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Takes in a RELATION message. True when rows have another shape from now on.
+    pub(crate) async fn learn(
+        &mut self,
+        config: &ConnectorConfig,
+        catalog: &mut Catalog,
+        message: &relation::Relation<'_>,
+    ) -> Result<bool, SourceError> {
+        if !config.captures(message.schema, message.table) {
+            self.known.insert(message.oid, Known::Ignored);
+            return Ok(false);
+        }
+        let in_catalog = catalog.table(message.oid).await?;
+        let description = relation::merge(message, in_catalog.as_ref());
+        if self.types_may_have_changed(&description, catalog) {
+            catalog.reload_types().await?;
+        }
+        let table = Table::compile(description, catalog.types(), &self.options);
+        let same = self
+            .table(message.oid)
+            .is_some_and(|known| known.description == table.description && known.schema_json() == table.schema_json());
+        if !same {
+            self.known.insert(message.oid, Known::Captured(Arc::new(table)));
+        }
+        Ok(!same)
+    }
+
+    /// A type that we have never seen; or one of the user's in a table that is described again, for an enum's labels
+    /// change without a new oid.
+    fn types_may_have_changed(&self, description: &TableDescription, catalog: &Catalog) -> bool {
+        let again = self.known.contains_key(&description.oid);
+        let may_have_changed = |oid: u32| catalog.types().get(oid).is_none() || (again && oid >= FIRST_USER_OID);
+        description
+            .columns
+            .iter()
+            .any(|column| may_have_changed(column.type_oid))
+    }
+}

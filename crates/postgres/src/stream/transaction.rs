@@ -1,0 +1,230 @@
+//! Counts a transaction's rows and remembers the commit before it: what positions and `source.sequence` are made of.
+//!
+//! Ordinals are counted over all row messages before any filter, so that they stay the same when the filter changes. A
+//! transaction without a captured change is not announced at all: PostgreSQL 14 sends empty ones in masses. Pure.
+
+use rowcast_event::{Lsn, Origin, Position, SnapshotMarker, TransactionMark};
+
+/// Where the stream is.
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    current: Option<Current>,
+    /// End of the last commit that had captured changes.
+    last_commit_lsn: Option<Lsn>,
+    /// The furthest commit the log held before this stream.
+    held: Option<TransactionMark>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    commit_lsn: Lsn,
+    commit_ts_us: i64,
+    xid: u32,
+    ordinals: u64,
+    announced: bool,
+}
+
+/// A message that may not come here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfOrder(pub(crate) &'static str);
+
+/// What a commit means to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It had captured changes.
+    Whole(TransactionMark),
+    /// Nothing of it was announced; all WAL up to here is dealt with.
+    Nothing(Lsn),
+}
+
+impl Transactions {
+    /// Goes on after what the log holds.
+    pub(crate) fn after(held: Option<TransactionMark>) -> Transactions {
+        Transactions {
+            current: None,
+            last_commit_lsn: None,
+            held,
+        }
+    }
+
+    /// BEGIN.
+    pub(crate) fn begin(&mut self, commit_lsn: Lsn, commit_ts_us: i64, xid: u32) -> Result<(), OutOfOrder> {
+        if self.current.is_some() {
+            return Err(OutOfOrder("a transaction began inside another"));
+        }
+        self.current = Some(Current {
+            commit_lsn,
+            commit_ts_us,
+            xid,
+            ordinals: 0,
+            announced: false,
+        });
+        Ok(())
+    }
+
+    /// True between BEGIN and COMMIT.
+    pub(crate) fn is_open(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Before the first captured change: the commit LSN to announce, once.
+    pub(crate) fn announce(&mut self) -> Result<Option<Lsn>, OutOfOrder> {
+        let current = self.current.as_mut().ok_or(OUTSIDE)?;
+        if current.announced {
+            return Ok(None);
+        }
+        current.announced = true;
+        // A replay of transactions that the log holds already starts from an unknown past.
+        if self.last_commit_lsn.is_none() {
+            self.last_commit_lsn = self.held.and_then(|held| commit_before(held, current.commit_lsn));
+        }
+        Ok(Some(current.commit_lsn))
+    }
+
+    /// Counts one row that nobody wants.
+    pub(crate) fn skip_row(&mut self) -> Result<(), OutOfOrder> {
+        self.current.as_mut().ok_or(OUTSIDE)?.ordinals += 1;
+        Ok(())
+    }
+
+    /// Counts one row and says where it stands. `wal_start` is its message's.
+    pub(crate) fn row(&mut self, wal_start: Lsn) -> Result<(Position, Origin), OutOfOrder> {
+        let current = self.current.as_mut().ok_or(OUTSIDE)?;
+        let position = Position {
+            commit_lsn: current.commit_lsn,
+            ordinal: current.ordinals,
+        };
+        current.ordinals += 1;
+        let origin = Origin {
+            ts_us: current.commit_ts_us,
+            xid: Some(current.xid),
+            last_commit_lsn: self.last_commit_lsn,
+            lsn: wal_start,
+            snapshot: SnapshotMarker::Streamed,
+        };
+        Ok((position, origin))
+    }
+
+    /// COMMIT.
+    pub(crate) fn commit(&mut self, commit_lsn: Lsn, end_lsn: Lsn) -> Result<Ended, OutOfOrder> {
+        let current = self
+            .current
+            .take()
+            .ok_or(OutOfOrder("a commit came outside of a transaction"))?;
+        if current.commit_lsn != commit_lsn {
+            return Err(OutOfOrder("a commit's LSN is not the one its transaction began with"));
+        }
+        if !current.announced {
+            return Ok(Ended::Nothing(end_lsn));
+        }
+        self.last_commit_lsn = Some(end_lsn);
+        Ok(Ended::Whole(TransactionMark {
+            commit_lsn,
+            end_lsn,
+            changes: current.ordinals,
+        }))
+    }
+}
+
+const OUTSIDE: OutOfOrder = OutOfOrder("a row came outside of a transaction");
+
+/// End of the held commit, if `commit_lsn` comes after it. A snapshot's mark ends no commit: see [`snapshot_mark`].
+fn commit_before(held: TransactionMark, commit_lsn: Lsn) -> Option<Lsn> {
+    let is_commit = held.end_lsn.0 - held.commit_lsn.0 > 1;
+    (is_commit && commit_lsn > held.commit_lsn).then_some(held.end_lsn)
+}
+
+/// The mark of a whole snapshot. Its "commit" lies one byte before the consistent point: the first streamed transaction
+/// may well commit exactly at that point, and must come after every row of the snapshot, not be taken for one of them.
+pub(crate) fn snapshot_mark(consistent_point: Lsn, rows: u64) -> TransactionMark {
+    TransactionMark {
+        commit_lsn: before(consistent_point),
+        end_lsn: consistent_point,
+        changes: rows,
+    }
+}
+
+/// See [`snapshot_mark`].
+pub(crate) fn before(consistent_point: Lsn) -> Lsn {
+    Lsn(consistent_point.0.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(transactions: &mut Transactions, commit: u64, end: u64) -> Origin {
+        transactions.begin(Lsn(commit), 0, 7).expect("in order");
+        transactions.announce().expect("in order");
+        let (_, origin) = transactions.row(Lsn(commit - 10)).expect("in order");
+        transactions.commit(Lsn(commit), Lsn(end)).expect("in order");
+        origin
+    }
+
+    #[test]
+    fn rows_that_are_filtered_out_keep_their_ordinals() {
+        let mut transactions = Transactions::after(None);
+        transactions.begin(Lsn(100), 0, 7).expect("in order");
+        transactions.skip_row().expect("in order");
+        assert_eq!(transactions.announce(), Ok(Some(Lsn(100))));
+        assert_eq!(transactions.announce(), Ok(None));
+        let (position, _) = transactions.row(Lsn(90)).expect("in order");
+        assert_eq!(
+            position,
+            Position {
+                commit_lsn: Lsn(100),
+                ordinal: 1
+            }
+        );
+        let mark = TransactionMark {
+            commit_lsn: Lsn(100),
+            end_lsn: Lsn(140),
+            changes: 2,
+        };
+        assert_eq!(transactions.commit(Lsn(100), Lsn(140)), Ok(Ended::Whole(mark)));
+    }
+
+    #[test]
+    fn a_transaction_without_captured_rows_is_not_announced_and_not_the_last_commit() {
+        let mut transactions = Transactions::after(None);
+        assert_eq!(whole(&mut transactions, 100, 140).last_commit_lsn, None);
+        transactions.begin(Lsn(200), 0, 8).expect("in order");
+        transactions.skip_row().expect("in order");
+        assert_eq!(transactions.commit(Lsn(200), Lsn(240)), Ok(Ended::Nothing(Lsn(240))));
+        assert_eq!(whole(&mut transactions, 300, 340).last_commit_lsn, Some(Lsn(140)));
+    }
+
+    #[test]
+    fn the_commit_before_is_the_same_after_a_restart_with_and_without_a_replay() {
+        let held = TransactionMark {
+            commit_lsn: Lsn(100),
+            end_lsn: Lsn(140),
+            changes: 1,
+        };
+        let mut without = Transactions::after(Some(held));
+        assert_eq!(whole(&mut without, 200, 240).last_commit_lsn, Some(Lsn(140)));
+        let mut with = Transactions::after(Some(held));
+        assert_eq!(whole(&mut with, 100, 140).last_commit_lsn, None);
+        assert_eq!(whole(&mut with, 200, 240).last_commit_lsn, Some(Lsn(140)));
+    }
+
+    #[test]
+    fn a_transaction_that_commits_at_the_consistent_point_follows_the_snapshot() {
+        let mark = snapshot_mark(Lsn(1000), 50);
+        assert!(mark.commit_lsn < Lsn(1000) && mark.end_lsn == Lsn(1000));
+        let mut transactions = Transactions::after(Some(mark));
+        assert_eq!(whole(&mut transactions, 1000, 1040).last_commit_lsn, None);
+    }
+
+    #[test]
+    fn messages_out_of_order_are_errors() {
+        let mut transactions = Transactions::after(None);
+        assert!(transactions.row(Lsn(1)).is_err());
+        assert!(transactions.skip_row().is_err());
+        assert!(transactions.announce().is_err());
+        assert!(transactions.commit(Lsn(1), Lsn(2)).is_err());
+        transactions.begin(Lsn(9), 0, 1).expect("in order");
+        assert!(transactions.begin(Lsn(9), 0, 1).is_err());
+        assert!(transactions.commit(Lsn(8), Lsn(10)).is_err());
+    }
+}
