@@ -1,0 +1,278 @@
+//! Turns records into what clients get, once for everyone: frames of `rowcast.v1`, Server-Sent Events, or the bare
+//! value.
+//!
+//! Rows and keys are copied from the record; a record that is not well-formed JSON never reaches a client's parser.
+
+use rowcast_log::Record;
+use rowcast_protocol::{ChangeParts, CursorKey, ErrorCode, Failure, Live, Reset, SchemaChange, ServerMessage};
+
+use crate::{
+    envelope::{Envelope, NotAChange, key_payload},
+    frame::Opcode,
+    frames::{Frames, FramesBuilder},
+    json,
+    schemas::{Schemas, Shape},
+};
+
+/// How a feed's clients are spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Format {
+    /// WebSocket text messages of `rowcast.v1`.
+    V1,
+    /// Server-Sent Events with the same JSON, without `sub`.
+    Sse,
+    /// The record's value as one WebSocket message.
+    Raw,
+}
+
+impl Format {
+    pub(crate) const ALL: [Format; 3] = [Format::V1, Format::Sse, Format::Raw];
+}
+
+/// What is the same for all messages of one feed.
+#[derive(Debug)]
+pub(crate) struct Voice {
+    pub(crate) topic: std::sync::Arc<str>,
+    pub(crate) format: Format,
+    pub(crate) sub: u32,
+    pub(crate) cursor_key: CursorKey,
+}
+
+/// What a run of records in order needs to remember from one to the next.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    /// The schema that holds here has been told.
+    pub(crate) shape_offset: u64,
+    /// The client knows that some records are not changes.
+    told_not_envelope: bool,
+}
+
+impl Progress {
+    /// The client knows the shape that holds at `shape_offset`.
+    pub(crate) fn told(shape_offset: u64) -> Progress {
+        Progress {
+            shape_offset,
+            told_not_envelope: false,
+        }
+    }
+}
+
+/// A row whose left-out values were put back.
+#[derive(Debug, Default)]
+pub(crate) struct FilledRow {
+    pub(crate) row: Vec<u8>,
+    /// Columns that nobody knows; they are not in `row`.
+    pub(crate) unchanged: Vec<String>,
+}
+
+impl Voice {
+    /// Appends what clients get for one record: often one message, sometimes none.
+    pub(crate) fn record(
+        &self,
+        record: &Record<'_>,
+        change: Result<&Envelope<'_>, NotAChange>,
+        filled: Option<&FilledRow>,
+        schemas: &Schemas,
+        progress: &mut Progress,
+        out: &mut FramesBuilder,
+    ) {
+        let Some(value) = record.value else {
+            return;
+        };
+        let next_offset = record.offset.0 + 1;
+        match (self.format, change) {
+            (Format::Raw, change) => {
+                let commit_ts_us = change.map_or(0, Envelope::commit_ts_us);
+                self.raw(value, next_offset, commit_ts_us, out);
+            }
+            (_, Ok(change)) if json::is_json(value) => {
+                self.shape_before(record.offset.0, schemas, progress, out);
+                self.change(record, change, filled, out);
+                out.end(next_offset, change.commit_ts_us());
+            }
+            (_, Err(NotAChange::Message)) => {}
+            _ if progress.told_not_envelope => {}
+            _ => {
+                progress.told_not_envelope = true;
+                self.error(ErrorCode::NotAnEnvelope, self.not_an_envelope(record), false, out);
+                out.end(next_offset, 0);
+            }
+        }
+    }
+
+    fn raw(&self, value: &[u8], next_offset: u64, commit_ts_us: i64, out: &mut FramesBuilder) {
+        let opcode = if std::str::from_utf8(value).is_ok() {
+            Opcode::Text
+        } else {
+            Opcode::Binary
+        };
+        let start = out.start_message();
+        out.buffer.extend_from_slice(value);
+        out.seal_message(start, opcode);
+        out.end(next_offset, commit_ts_us);
+    }
+
+    fn change(&self, record: &Record<'_>, change: &Envelope<'_>, filled: Option<&FilledRow>, out: &mut FramesBuilder) {
+        let mut cursor = Vec::with_capacity(64);
+        self.cursor_key.write(&[record.offset.0 + 1], &mut cursor);
+        let key_text = record.key.map(key_payload);
+        let key_as_text = key_text.filter(|key| !json::is_json(key)).map(quoted);
+        let unchanged: Vec<&str> = filled
+            .iter()
+            .flat_map(|row| &row.unchanged)
+            .map(String::as_str)
+            .collect();
+        let parts = ChangeParts {
+            sub: self.sub,
+            op: change.op,
+            key: key_as_text.as_deref().or(key_text),
+            before: change.before,
+            after: filled.map_or(change.after, |filled| Some(&filled.row)),
+            ts_ms: change.ts_ms,
+            ts_us: change.ts_us,
+            unchanged: &unchanged,
+            cursor: &cursor,
+        };
+        self.say("change", Some(&cursor), out, |buffer| {
+            rowcast_protocol::change_frame(buffer, &parts)
+        });
+    }
+
+    /// Tells the shape of the record at `offset` if it is not the one that was told. Part of the change's own frame:
+    /// who goes on from between the two has seen neither.
+    fn shape_before(&self, offset: u64, schemas: &Schemas, progress: &mut Progress, out: &mut FramesBuilder) {
+        if schemas.next_change(&self.topic, progress.shape_offset) > offset {
+            return;
+        }
+        progress.shape_offset = offset;
+        if let Some(shape) = schemas.at(&self.topic, offset) {
+            self.schema(&shape, out);
+        }
+    }
+
+    /// Appends a schema; the caller ends the frame.
+    pub(crate) fn schema(&self, shape: &Shape, out: &mut FramesBuilder) {
+        let message = SchemaChange {
+            sub: self.sub,
+            schema: Some(shape.schema.clone()),
+        };
+        self.message("schema", None, &ServerMessage::Schema(message), out);
+    }
+
+    /// Appends "from here on it is live"; the caller ends the frame.
+    pub(crate) fn live(&self, next_offset: u64, out: &mut FramesBuilder) {
+        let mut cursor = Vec::new();
+        self.cursor_key.write(&[next_offset], &mut cursor);
+        let text = String::from_utf8(cursor.clone()).expect("base64 is ASCII");
+        let message = ServerMessage::Live(Live {
+            sub: self.sub,
+            cursor: text,
+        });
+        self.message("live", Some(&cursor), &message, out);
+    }
+
+    /// Appends "forget what you have"; the caller ends the frame.
+    pub(crate) fn reset(&self, reason: rowcast_protocol::ResetReason, why: &str, out: &mut FramesBuilder) {
+        let message = ServerMessage::Reset(Reset {
+            sub: self.sub,
+            reason,
+            message: why.to_owned(),
+        });
+        self.message("reset", None, &message, out);
+    }
+
+    /// Appends an error, naming the subscription if that has `ended` it; the caller ends the frame.
+    pub(crate) fn error(&self, code: ErrorCode, message: String, ended: bool, out: &mut FramesBuilder) {
+        let failure = Failure {
+            code,
+            message,
+            sub: ended.then_some(self.sub),
+            r#ref: None,
+        };
+        self.message("error", None, &ServerMessage::Error(failure), out);
+    }
+
+    fn message(&self, event: &str, cursor: Option<&[u8]>, message: &ServerMessage, out: &mut FramesBuilder) {
+        self.say(event, cursor, out, |buffer| {
+            buffer.extend_from_slice(message.to_json().as_bytes())
+        });
+    }
+
+    /// Appends one message in this feed's format. Raw clients are told nothing but values.
+    pub(crate) fn say(
+        &self,
+        event: &str,
+        cursor: Option<&[u8]>,
+        out: &mut FramesBuilder,
+        write_json: impl FnOnce(&mut Vec<u8>),
+    ) {
+        match self.format {
+            Format::Raw => {}
+            Format::V1 => {
+                let start = out.start_message();
+                write_json(&mut out.buffer);
+                out.seal_message(start, Opcode::Text);
+            }
+            Format::Sse => {
+                if let Some(cursor) = cursor {
+                    out.buffer.extend_from_slice(b"id: ");
+                    out.buffer.extend_from_slice(cursor);
+                    out.buffer.push(b'\n');
+                }
+                out.buffer.extend_from_slice(b"event: ");
+                out.buffer.extend_from_slice(event.as_bytes());
+                out.buffer.extend_from_slice(b"\ndata: ");
+                let start = out.buffer.len();
+                write_json(&mut out.buffer);
+                as_one_line(&mut out.buffer[start..]);
+                remove_sub(&mut out.buffer, start);
+                out.buffer.extend_from_slice(b"\n\n");
+            }
+        }
+    }
+
+    fn not_an_envelope(&self, record: &Record<'_>) -> String {
+        format!(
+            "record {} of {} is not a Debezium change event, so it is left out, as others like it will be; connect \
+             without a subprotocol to get values as they are",
+            record.offset.0, self.topic
+        )
+    }
+
+    /// One message as a block of its own.
+    pub(crate) fn block(&self, next_offset: u64, write: impl FnOnce(&Voice, &mut FramesBuilder)) -> Frames {
+        let mut out = FramesBuilder::default();
+        write(self, &mut out);
+        if out.len() > 0 {
+            out.end(next_offset, 0);
+        }
+        out.take()
+    }
+}
+
+/// A key that is not JSON, as a JSON string.
+fn quoted(text: &[u8]) -> Vec<u8> {
+    serde_json::to_vec(&String::from_utf8_lossy(text)).expect("a string serialises")
+}
+
+/// Line breaks in well-formed JSON are white space, and would end an event's line.
+fn as_one_line(json: &mut [u8]) {
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', json) {
+        json[at] = b' ';
+    }
+}
+
+/// An event stream has one subscription, whose number says nothing: cuts `,"sub":7` out of the message at `start`.
+fn remove_sub(buffer: &mut Vec<u8>, start: usize) {
+    const MEMBER: &[u8] = b",\"sub\":";
+    let head = &buffer[start..buffer.len().min(start + 32)];
+    let Some(at) = memchr::memmem::find(head, MEMBER) else {
+        return;
+    };
+    let from = start + at;
+    let digits = buffer[from + MEMBER.len()..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    buffer.drain(from..from + MEMBER.len() + digits);
+}

@@ -1,0 +1,144 @@
+//! Knows which shape a topic's rows have from which offset on.
+//!
+//! Capture writes a topic's schema durably to [`TOPIC`] before the first record of that shape, so whoever reads this
+//! topic up to its end before looking at a record knows the record's schema. Knows nothing of what a schema says.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+use rowcast_log::{Log, Offset, TopicPartition};
+use rowcast_protocol::RawSchema;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use crate::options::READ_BYTES;
+
+/// The internal topic: key = topic name, value = `{"topic", "from_offset", "schema"}`.
+pub(crate) const TOPIC: &str = "__rowcast_schemas";
+
+/// One shape of one topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) from_offset: u64,
+    pub(crate) schema: RawSchema,
+}
+
+/// All shapes of all topics. See the module.
+pub(crate) struct Schemas {
+    log: Arc<dyn Log>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    reading: Option<Reading>,
+    /// By offset; shapes are few and never forgotten.
+    shapes: HashMap<Arc<str>, Vec<Arc<Shape>>>,
+}
+
+struct Reading {
+    partition: TopicPartition,
+    next: Offset,
+    end: watch::Receiver<Offset>,
+}
+
+#[derive(Deserialize)]
+struct Stored<'a> {
+    topic: String,
+    from_offset: u64,
+    #[serde(borrow)]
+    schema: &'a RawValue,
+}
+
+impl Schemas {
+    pub(crate) fn new(log: Arc<dyn Log>) -> Schemas {
+        Schemas {
+            log,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Reads what was written since the last time. Nearly free when that is nothing.
+    pub(crate) fn catch_up(&self) {
+        let mut state = self.state.lock();
+        if state
+            .reading
+            .as_ref()
+            .is_some_and(|reading| reading.end.has_changed().is_err())
+        {
+            state.reading = None;
+        }
+        if state.reading.is_none() {
+            state.reading = self.begin();
+        }
+        let State {
+            reading: Some(reading),
+            shapes,
+        } = &mut *state
+        else {
+            return;
+        };
+        while *reading.end.borrow() > reading.next {
+            match self.log.read(&reading.partition, reading.next, READ_BYTES) {
+                Ok(chunk) if chunk.is_empty() => break,
+                Ok(chunk) => {
+                    chunk
+                        .records()
+                        .filter_map(|record| record.value)
+                        .for_each(|value| remember(shapes, value));
+                    reading.next = chunk.next_offset();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "schemas cannot be read; clients see rows without types");
+                    break;
+                }
+            }
+        }
+    }
+
+    fn begin(&self) -> Option<Reading> {
+        self.log.topic(TOPIC)?;
+        let partition = TopicPartition {
+            topic: TOPIC.into(),
+            partition: 0,
+        };
+        let next = self.log.earliest(&partition).ok()?;
+        let end = self.log.end(&partition).ok()?;
+        Some(Reading { partition, next, end })
+    }
+
+    /// The shape of the rows at `offset`.
+    pub(crate) fn at(&self, topic: &str, offset: u64) -> Option<Arc<Shape>> {
+        let state = self.state.lock();
+        let shapes = state.shapes.get(topic)?;
+        let after = shapes.partition_point(|shape| shape.from_offset <= offset);
+        shapes.get(after.checked_sub(1)?).cloned()
+    }
+
+    /// The first offset beyond `offset` at which another shape begins; `u64::MAX` if none does.
+    pub(crate) fn next_change(&self, topic: &str, offset: u64) -> u64 {
+        let state = self.state.lock();
+        let shapes = state.shapes.get(topic).map_or(&[][..], |shapes| shapes);
+        let after = shapes.partition_point(|shape| shape.from_offset <= offset);
+        shapes.get(after).map_or(u64::MAX, |shape| shape.from_offset)
+    }
+}
+
+fn remember(shapes: &mut HashMap<Arc<str>, Vec<Arc<Shape>>>, value: &[u8]) {
+    let stored: Stored<'_> = match serde_json::from_slice(value) {
+        Ok(stored) => stored,
+        Err(error) => {
+            tracing::warn!(%error, "a record of {TOPIC} is not a schema; it is passed over");
+            return;
+        }
+    };
+    let shape = Arc::new(Shape {
+        from_offset: stored.from_offset,
+        schema: RawSchema(stored.schema.to_owned()),
+    });
+    let shapes = shapes.entry(stored.topic.into()).or_default();
+    // A later word on the same or an earlier offset replaces what was said from there on.
+    shapes.truncate(shapes.partition_point(|known| known.from_offset < shape.from_offset));
+    shapes.push(shape);
+}
