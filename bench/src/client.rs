@@ -24,7 +24,8 @@ pub(crate) struct Tally {
     /// When the first counted row's statement was sent; the largest number before there is one.
     pub(crate) first_sent_us: u64,
     pub(crate) last_received_us: u64,
-    pub(crate) message_bytes: usize,
+    /// Payload of all messages that held counted rows.
+    pub(crate) message_bytes: u64,
 }
 
 impl Tally {
@@ -64,7 +65,13 @@ impl Client {
     pub(crate) fn new(connected: Connected) -> Result<Client> {
         connected.stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(connected.stream);
-        Ok(Client { stream, partial: connected.early, next_sequence: 1, warm: false, open: true })
+        Ok(Client {
+            stream,
+            partial: connected.early,
+            next_sequence: 1,
+            warm: false,
+            open: true,
+        })
     }
 
     pub(crate) fn source(&mut self) -> &mut TcpStream {
@@ -98,7 +105,10 @@ impl Client {
             let taken = self.skim(&buffer[..filled], tally, &mut delivered);
             self.partial.extend_from_slice(&buffer[taken..filled]);
             if self.partial.len() == buffer.len() {
-                bail!("a message is larger than the load generator's buffer of {} bytes", buffer.len());
+                bail!(
+                    "a message is larger than the load generator's buffer of {} bytes",
+                    buffer.len()
+                );
             }
             // A short read has emptied a stream socket: no second call needed to hear "would block" (epoll(7)).
             if filled < buffer.len() {
@@ -116,7 +126,10 @@ impl Client {
             taken += frame.bytes;
             match frame.opcode {
                 OPCODE_CLOSE => {
-                    let code = frame.payload.get(..2).map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
+                    let code = frame
+                        .payload
+                        .get(..2)
+                        .map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
                     *tally.close_codes.entry(code).or_default() += 1;
                 }
                 OPCODE_PING => {
@@ -132,6 +145,7 @@ impl Client {
     /// A message may hold many rows (centrifuge joins them), one (ours, `ws`) or none.
     fn count_rows(&mut self, message: &[u8], received_us: u64, tally: &mut Tally, delivered: &mut Delivered) {
         let mut rest = message;
+        let rows_before = delivered.rows;
         while let Some((mark, behind)) = tally.finder.find(rest) {
             rest = &rest[behind..];
             if mark.sequence == 0 {
@@ -147,8 +161,10 @@ impl Client {
             tally.latency_us.record(received_us.saturating_sub(mark.sent_us));
             tally.first_sent_us = tally.first_sent_us.min(mark.sent_us);
             tally.last_received_us = tally.last_received_us.max(received_us);
-            tally.message_bytes = message.len();
             delivered.rows += 1;
+        }
+        if delivered.rows > rows_before {
+            tally.message_bytes += message.len() as u64;
         }
     }
 

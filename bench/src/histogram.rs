@@ -18,7 +18,11 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     pub(crate) fn new() -> Histogram {
-        Histogram { counts: vec![0; OCTAVES * BUCKETS_PER_OCTAVE as usize], total: 0, max: 0 }
+        Histogram {
+            counts: vec![0; OCTAVES * BUCKETS_PER_OCTAVE as usize],
+            total: 0,
+            max: 0,
+        }
     }
 
     pub(crate) fn record(&mut self, value: u64) {
@@ -76,7 +80,21 @@ mod tests {
 
     #[test]
     fn a_value_read_back_is_at_most_one_sixty_fourth_above_the_value_recorded() {
-        for value in [0, 1, 63, 64, 65, 127, 128, 1_000, 13_000, 40_000, 999_999, 60_000_000, 1 << 41] {
+        for value in [
+            0,
+            1,
+            63,
+            64,
+            65,
+            127,
+            128,
+            1_000,
+            13_000,
+            40_000,
+            999_999,
+            60_000_000,
+            1 << 41,
+        ] {
             let upper = upper_bound_of(bucket_of(value));
             assert!(upper >= value, "{value} came back as {upper}");
             assert!(upper - value <= value / 64, "{value} came back as {upper}");

@@ -75,8 +75,8 @@ pub(crate) struct LoadResult {
     pub(crate) max_us: u64,
     /// CPU seconds of the load generator since it was warm.
     pub(crate) cpu_s: f64,
-    /// Bytes of a typical counted message, header included.
-    pub(crate) message_bytes: usize,
+    /// Mean payload bytes of a counted row.
+    pub(crate) row_bytes: f64,
 }
 
 /// What the parent tells, a line each.
@@ -90,15 +90,24 @@ pub(crate) fn run(args: &LoadArgs) -> Result<()> {
     let mut poll = Poll::new()?;
     let (orders, inbox) = mpsc::channel();
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-    std::thread::Builder::new().name("orders".into()).spawn(move || read_orders(&orders, &waker))?;
+    // A second owner: a waker that goes away with its thread takes its last wake-up with it.
+    let waker_of_orders = waker.clone();
+    std::thread::Builder::new()
+        .name("orders".into())
+        .spawn(move || read_orders(&orders, &waker_of_orders))?;
     let mut clients = connect_all(args, &poll)?;
     say(&Report::Connected)?;
-    Generator::new(args, &mut clients).run(&mut poll, &inbox)
+    let end = Generator::new(args, &mut clients).run(&mut poll, &inbox);
+    drop(waker);
+    end
 }
 
 fn read_orders(orders: &mpsc::Sender<Order>, waker: &Waker) {
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-        let order = line.strip_prefix("count ").and_then(|n| n.parse().ok()).map_or(Order::Quit, Order::Count);
+        let order = line
+            .strip_prefix("count ")
+            .and_then(|n| n.parse().ok())
+            .map_or(Order::Quit, Order::Count);
         let _ = orders.send(order);
         let _ = waker.wake();
     }
@@ -110,13 +119,17 @@ fn connect_all(args: &LoadArgs, poll: &Poll) -> Result<Vec<Client>> {
     (0..args.clients)
         .map(|number| {
             let host = 1 + number / CLIENTS_PER_ADDRESS;
-            let host = u8::try_from(host).ok().filter(|host| *host < 255).context("too many clients for 127.0.0.0/24")?;
+            let host = u8::try_from(host)
+                .ok()
+                .filter(|host| *host < 255)
+                .context("too many clients for 127.0.0.0/24")?;
             let connected = args
                 .endpoint
                 .connect(Ipv4Addr::new(127, 0, 0, host))
                 .with_context(|| format!("client {} of {}", number + 1, args.clients))?;
             let mut client = Client::new(connected)?;
-            poll.registry().register(client.source(), Token(number), Interest::READABLE)?;
+            poll.registry()
+                .register(client.source(), Token(number), Interest::READABLE)?;
             Ok(client)
         })
         .collect()
@@ -224,13 +237,16 @@ impl<'a> Generator<'a> {
             out_of_order: tally.out_of_order,
             dropped: tally.dropped,
             close_codes: tally.close_codes.iter().map(|(code, count)| (*code, *count)).collect(),
-            seconds: tally.last_received_us.saturating_sub(tally.first_sent_us.min(tally.last_received_us)) as f64 / 1e6,
+            seconds: tally
+                .last_received_us
+                .saturating_sub(tally.first_sent_us.min(tally.last_received_us)) as f64
+                / 1e6,
             p50_us: tally.latency_us.quantile(0.50),
             p90_us: tally.latency_us.quantile(0.90),
             p99_us: tally.latency_us.quantile(0.99),
             max_us: tally.latency_us.max(),
             cpu_s: process::cpu_seconds(std::process::id())? - self.cpu_at_warm_s,
-            message_bytes: tally.message_bytes,
+            row_bytes: tally.message_bytes as f64 / deliveries.max(1) as f64,
         })
     }
 }

@@ -24,12 +24,20 @@ pub(crate) struct Mark {
 
 /// Microseconds since 1970: the one clock that the writer and the load generator, two processes, share.
 pub(crate) fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as u64)
 }
 
 impl Mark {
     pub(crate) fn text(&self) -> String {
-        format!("seq={:0sequence$};t={:0sent$}", self.sequence, self.sent_us, sequence = SEQUENCE_DIGITS, sent = SENT_DIGITS)
+        format!(
+            "seq={:0sequence$};t={:0sent$}",
+            self.sequence,
+            self.sent_us,
+            sequence = SEQUENCE_DIGITS,
+            sent = SENT_DIGITS
+        )
     }
 }
 
@@ -41,7 +49,10 @@ pub(crate) struct MarkFinder {
 
 impl MarkFinder {
     pub(crate) fn new() -> MarkFinder {
-        MarkFinder { prefix: memmem::Finder::new(PREFIX), last_offset: 0 }
+        MarkFinder {
+            prefix: memmem::Finder::new(PREFIX),
+            last_offset: 0,
+        }
     }
 
     /// The first mark in `message` and the offset behind it.
@@ -81,8 +92,21 @@ mod tests {
 
     #[test]
     fn a_mark_is_found_wherever_it_stands_and_the_next_one_behind_it() {
-        let (first, second) = (Mark { sequence: 7, sent_us: 1_763_940_000_000_001 }, Mark { sequence: 8, sent_us: 1_763_940_000_000_002 });
-        let message = format!("{{\"seq=x\":1,\"a\":\"{}\"}}\n{{\"b\":\"{}\"}}", first.text(), second.text());
+        let (first, second) = (
+            Mark {
+                sequence: 7,
+                sent_us: 1_763_940_000_000_001,
+            },
+            Mark {
+                sequence: 8,
+                sent_us: 1_763_940_000_000_002,
+            },
+        );
+        let message = format!(
+            "{{\"seq=x\":1,\"a\":\"{}\"}}\n{{\"b\":\"{}\"}}",
+            first.text(),
+            second.text()
+        );
         let mut finder = MarkFinder::new();
         let (found, behind) = finder.find(message.as_bytes()).expect("the first mark");
         assert_eq!(found, first);

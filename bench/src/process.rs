@@ -11,6 +11,8 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use crate::interrupt;
+
 /// How long a program may take to leave after SIGTERM before it is killed (Rowcast drains within 10 s).
 const STOP_TIME_MAX: Duration = Duration::from_secs(15);
 
@@ -32,7 +34,11 @@ impl Running {
     pub(crate) fn start_piped(name: &str, command: &mut Command) -> Result<Running> {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn().with_context(|| format!("starting {name}: {program}"))?;
-        Ok(Running { name: name.to_owned(), child })
+        interrupt::remember(child.id());
+        Ok(Running {
+            name: name.to_owned(),
+            child,
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -69,7 +75,10 @@ impl Running {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
-        let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        let _ = Command::new("kill")
+            .arg("-TERM")
+            .arg(self.child.id().to_string())
+            .status();
         let started = Instant::now();
         while self.child.try_wait()?.is_none() {
             if started.elapsed() > STOP_TIME_MAX {
@@ -86,6 +95,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.terminate();
+        interrupt::forget(self.child.id());
     }
 }
 
@@ -97,21 +107,36 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
     // The name, in brackets, may hold anything: fields are counted from the last bracket (proc(5): utime is field 14).
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
     Ok((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
 }
 
 /// The sum over `pid` and every process below it (PostgreSQL is a process per connection).
 pub(crate) fn tree_cpu_seconds(pid: u32) -> Result<f64> {
-    descendants(pid)?.into_iter().map(|pid| Ok(cpu_seconds(pid).unwrap_or(0.0))).sum()
+    descendants(pid)?
+        .into_iter()
+        .map(|pid| Ok(cpu_seconds(pid).unwrap_or(0.0)))
+        .sum()
 }
 
 fn descendants(root: u32) -> Result<Vec<u32>> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
+        let parent = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
         parents.push((pid, parent.unwrap_or(0)));
     }
     let mut family = vec![root];
@@ -135,14 +160,22 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
     let kib = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
+        line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+            .unwrap_or(0)
     };
-    Ok(Memory { now_bytes: kib("VmRSS:") * 1024, peak_bytes: kib("VmHWM:") * 1024 })
+    Ok(Memory {
+        now_bytes: kib("VmRSS:") * 1024,
+        peak_bytes: kib("VmHWM:") * 1024,
+    })
 }
 
 /// Resident memory of a process and all below it.
 pub(crate) fn tree_memory_bytes(pid: u32) -> Result<u64> {
-    Ok(descendants(pid)?.into_iter().filter_map(|pid| memory(pid).ok()).map(|memory| memory.now_bytes).sum())
+    Ok(descendants(pid)?
+        .into_iter()
+        .filter_map(|pid| memory(pid).ok())
+        .map(|memory| memory.now_bytes)
+        .sum())
 }
 
 /// A port that was free a moment ago on 127.0.0.1.
@@ -154,11 +187,20 @@ pub(crate) fn free_port() -> Result<u16> {
 pub(crate) fn http_get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let status = answer.split_whitespace().nth(1)?.parse().ok()?;
-    Some((status, answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned())))
+    Some((
+        status,
+        answer
+            .split_once("\r\n\r\n")
+            .map_or(String::new(), |(_, body)| body.to_owned()),
+    ))
 }
 
 /// Asks again every `pause` until `ready` says yes; an error after `limit` or when the program is gone.

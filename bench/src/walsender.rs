@@ -25,7 +25,10 @@ impl Walsender {
         connection.start_copy(&format!(
             "START_REPLICATION SLOT bare_reader LOGICAL 0/0 (proto_version '1', publication_names '{publication}')"
         ))?;
-        Ok(Walsender { connection, finder: MarkFinder::new() })
+        Ok(Walsender {
+            connection,
+            finder: MarkFinder::new(),
+        })
     }
 
     /// Blocks until the inserted row with this sequence is here; when its bytes had been read.
@@ -33,15 +36,19 @@ impl Walsender {
         loop {
             let Message { tag, body } = self.connection.read()?;
             let received = Instant::now();
-            match (tag, body.first()) {
-                (b'd', Some(b'w')) if body.get(XLOG_DATA_HEADER_BYTES) == Some(&b'I') => {
-                    if self.finder.find(body).is_some_and(|(mark, _)| mark.sequence == sequence) {
-                        return Ok(received);
-                    }
-                }
-                (b'd', Some(b'k')) if body.last() == Some(&REPLY_WANTED) => self.confirm_nothing()?,
-                (b'd', _) => {}
-                (b'E', _) => bail!("the walsender ended the stream"),
+            let inserted =
+                tag == b'd' && body.first() == Some(&b'w') && body.get(XLOG_DATA_HEADER_BYTES) == Some(&b'I');
+            if inserted
+                && self
+                    .finder
+                    .find(body)
+                    .is_some_and(|(mark, _)| mark.sequence == sequence)
+            {
+                return Ok(received);
+            }
+            match (tag, body.first(), body.last()) {
+                (b'd', Some(b'k'), Some(&REPLY_WANTED)) => self.confirm_nothing()?,
+                (b'E', ..) => bail!("the walsender ended the stream"),
                 _ => {}
             }
         }

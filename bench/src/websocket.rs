@@ -44,8 +44,12 @@ impl Endpoint {
     /// Connects from `source` (ports of one address are too few for ten thousand clients) and sends the hello.
     pub(crate) fn connect(&self, source: Ipv4Addr) -> Result<Connected> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-        socket.bind(&SocketAddr::from((source, 0)).into()).with_context(|| format!("binding a client to {source}"))?;
-        socket.connect(&self.address.into()).with_context(|| format!("connecting to {}", self.address))?;
+        socket
+            .bind(&SocketAddr::from((source, 0)).into())
+            .with_context(|| format!("binding a client to {source}"))?;
+        socket
+            .connect(&self.address.into())
+            .with_context(|| format!("connecting to {}", self.address))?;
         let mut stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(HANDSHAKE_TIME_MAX))?;
@@ -59,7 +63,10 @@ impl Endpoint {
     }
 
     fn request(&self) -> String {
-        let subprotocol = self.subprotocol.as_ref().map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+        let subprotocol = self
+            .subprotocol
+            .as_ref()
+            .map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
         format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: cm93Y2FzdC1iZW5jaC4uLg==\r\n{subprotocol}\r\n",
@@ -78,7 +85,10 @@ fn read_handshake(stream: &mut TcpStream) -> Result<Vec<u8>> {
         if let Some(end) = memchr::memmem::find(&answer, b"\r\n\r\n") {
             let status = String::from_utf8_lossy(&answer[..end.min(200)]).into_owned();
             if !status.starts_with("HTTP/1.1 101") {
-                bail!("the server did not upgrade: {}", status.lines().next().unwrap_or_default());
+                bail!(
+                    "the server did not upgrade: {}",
+                    status.lines().next().unwrap_or_default()
+                );
             }
             return Ok(answer.split_off(end + 4));
         }
@@ -126,11 +136,18 @@ pub(crate) fn frame(input: &[u8]) -> Option<Frame<'_>> {
     let (opcode, length) = (input.first()? & 0x0f, usize::from(input.get(1)? & 0x7f));
     let (header, length): (usize, usize) = match length {
         126 => (4, usize::from(u16::from_be_bytes(input.get(2..4)?.try_into().ok()?))),
-        127 => (10, usize::try_from(u64::from_be_bytes(input.get(2..10)?.try_into().ok()?)).ok()?),
+        127 => (
+            10,
+            usize::try_from(u64::from_be_bytes(input.get(2..10)?.try_into().ok()?)).ok()?,
+        ),
         short => (2, short),
     };
     let payload = input.get(header..header.checked_add(length)?)?;
-    Some(Frame { opcode, payload, bytes: header + length })
+    Some(Frame {
+        opcode,
+        payload,
+        bytes: header + length,
+    })
 }
 
 #[cfg(test)]
@@ -146,7 +163,10 @@ mod tests {
         }
         server.push(0x89);
         let whole = frame(&server).expect("whole");
-        assert_eq!((whole.opcode, whole.payload.len(), whole.bytes), (OPCODE_TEXT, 200, 204));
+        assert_eq!(
+            (whole.opcode, whole.payload.len(), whole.bytes),
+            (OPCODE_TEXT, 200, 204)
+        );
     }
 
     #[test]

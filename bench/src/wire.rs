@@ -29,19 +29,38 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr, database: &str) -> Result<Connection> {
-        Connection::start(address, &[("user", "postgres"), ("database", database), ("application_name", "rowcast-bench")])
+        Connection::start(
+            address,
+            &[
+                ("user", "postgres"),
+                ("database", database),
+                ("application_name", "rowcast-bench"),
+            ],
+        )
     }
 
     /// A connection that speaks the replication commands for one database.
     pub(crate) fn open_replication(address: SocketAddr, database: &str) -> Result<Connection> {
-        Connection::start(address, &[("user", "postgres"), ("database", database), ("replication", "database")])
+        Connection::start(
+            address,
+            &[
+                ("user", "postgres"),
+                ("database", database),
+                ("replication", "database"),
+            ],
+        )
     }
 
     fn start(address: SocketAddr, parameters: &[(&str, &str)]) -> Result<Connection> {
         const PROTOCOL_3_0: u32 = 196_608;
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        let mut connection = Connection { stream, buffer: vec![0; 64 * 1024], start: 0, end: 0 };
+        let mut connection = Connection {
+            stream,
+            buffer: vec![0; 64 * 1024],
+            start: 0,
+            end: 0,
+        };
         let mut body = PROTOCOL_3_0.to_be_bytes().to_vec();
         for (name, value) in parameters {
             body.extend_from_slice(name.as_bytes());
@@ -127,13 +146,20 @@ impl Connection {
         };
         let at = self.start;
         self.start += 1 + length;
-        Ok(Message { tag: self.buffer[at], body: &self.buffer[at + 5..at + 1 + length] })
+        Ok(Message {
+            tag: self.buffer[at],
+            body: &self.buffer[at + 5..at + 1 + length],
+        })
     }
 
     /// The length field of the next message if all of it has been read.
     fn whole_message(&self) -> Result<Option<usize>> {
         let held = &self.buffer[self.start..self.end];
-        let Some(length) = held.get(1..5).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes) else {
+        let Some(length) = held
+            .get(1..5)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_be_bytes)
+        else {
             return Ok(None);
         };
         let length = length as usize;

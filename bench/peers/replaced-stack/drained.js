@@ -1,0 +1,23 @@
+// Prints how many records a second reached the topic between the first new one and the last of COUNT.
+const { Kafka, logLevel } = require('kafkajs');
+const [count, topic] = [Number(process.env.COUNT), 'orders.public.orders'];
+const patienceMs = 120_000;
+(async () => {
+  const admin = new Kafka({ brokers: [process.env.KAFKA], logLevel: logLevel.ERROR }).admin();
+  await admin.connect();
+  const end = async () => (await admin.fetchTopicOffsets(topic)).reduce((sum, p) => sum + Number(p.high), 0);
+  const start = await end();
+  console.log('watching');
+  let [seen, first, moved] = [start, 0, performance.now()];
+  while (seen < start + count) {
+    await new Promise((r) => setTimeout(r, 50));
+    const now = await end();
+    if (now > seen) moved = performance.now();
+    if (now > start && !first) [first, firstCount] = [performance.now(), now - start];
+    seen = now;
+    if (performance.now() - moved > patienceMs) throw new Error(`stuck at ${seen - start} of ${count}`);
+  }
+  console.log((count - firstCount) / ((performance.now() - first) / 1000));
+  await admin.disconnect();
+})();
+let firstCount = 0;
