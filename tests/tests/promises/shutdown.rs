@@ -28,13 +28,6 @@ async fn a_terminated_process_tells_its_clients_to_reconnect_and_frees_the_slot(
     let follower = Follower::start(rowcast.address(), "ledger", true);
     follower.live().await?;
     let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{}/ws", rowcast.address())).await?;
-    socket
-        .send(Message::text(format!(
-            r#"{{"type":"ping","topic":"{}"}}"#,
-            topic("ledger")
-        )))
-        .await
-        .ok();
     let load = Load::start(postgres.port(), 2, &mut random);
     load.wrote(50).await?;
 
