@@ -39,10 +39,13 @@ pub struct ReadOnlyLog {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// By name.
+type Topics = BTreeMap<Arc<str>, (TopicInfo, Arc<Partition>)>;
+
 #[derive(Debug)]
 struct Shared {
     data_dir: PathBuf,
-    topics: RwLock<BTreeMap<Arc<str>, (TopicInfo, Arc<Partition>)>>,
+    topics: RwLock<Topics>,
     topics_changed: watch::Sender<u64>,
     changes: OwnedFd,
 }

@@ -182,7 +182,7 @@ impl Index {
         }
         let bytes: Vec<u8> = state.entries[state.written..upto]
             .iter()
-            .flat_map(Entry::to_bytes)
+            .flat_map(|entry| entry.to_bytes())
             .collect();
         let at = (state.written * ENTRY_BYTES) as u64;
         if let Some(file) = &state.file {
@@ -223,7 +223,7 @@ impl Index {
 }
 
 impl Entry {
-    fn to_bytes(&self) -> [u8; ENTRY_BYTES] {
+    fn to_bytes(self) -> [u8; ENTRY_BYTES] {
         (u64::from(self.relative) << 32 | u64::from(self.position)).to_be_bytes()
     }
 

@@ -102,7 +102,7 @@ pub enum Visibility {
 }
 
 /// Counts flushes of one appender; [`Appender::durable`] tells which of them are on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlushSeq(pub u64);
 
 /// Topics of records. Implementations are shared (`Arc<dyn Log>`) by one process's capture and gateway.

@@ -139,26 +139,37 @@ impl Segment {
     pub(crate) fn locate(&self, offset: u64) -> Result<Option<(u64, Header)>, LogError> {
         let len = self.len();
         let relative = u32::try_from(offset.saturating_sub(self.base)).unwrap_or(u32::MAX);
-        let mut position = self.index.lookup(relative).map_or(0, |entry| u64::from(entry.position));
-        if position > 0 && !self.is_batch_end(position, relative) {
-            position = 0;
-        }
+        let (mut position, mut expected) = self.indexed(relative).unwrap_or((0, self.base));
         while position < len {
-            let header = self.header_at(position, offset)?;
+            let header = self.header_at(position, expected)?;
+            self.check_follows(&header, position, expected)?;
             if header.last_offset() >= offset {
                 return Ok(Some((position, header)));
             }
             position += header.bytes as u64;
+            expected = header.next_offset();
         }
         Ok(None)
     }
 
-    /// Whether the index tells the truth about an offset: a stale one is passed over, not believed.
-    fn is_batch_end(&self, position: u64, relative: u32) -> bool {
-        let entry = self.index.lookup(relative);
-        let header = self.header_at(position, self.base);
-        matches!((entry, header), (Some(entry), Ok(header))
-            if header.last_offset() == self.base + u64::from(entry.relative))
+    /// A batch at or before the offset, by the index: a stale index is passed over, not believed.
+    fn indexed(&self, relative: u32) -> Option<(u64, u64)> {
+        let entry = self.index.lookup(relative)?;
+        let position = u64::from(entry.position);
+        let header = self.header_at(position, self.base).ok()?;
+        (header.last_offset() == self.base + u64::from(entry.relative)).then_some((position, header.base_offset))
+    }
+
+    /// The checksum leaves the base offset out (Kafka's brokers assign it), so the batch before it is what tells.
+    fn check_follows(&self, header: &Header, position: u64, expected: u64) -> Result<(), LogError> {
+        if header.base_offset == expected {
+            return Ok(());
+        }
+        Err(self.corrupt(
+            position,
+            expected,
+            "the batch has another offset than the one that is next",
+        ))
     }
 
     /// The header at a position, which must be a batch's first byte. `offset` is for the error alone.
@@ -193,9 +204,7 @@ impl Segment {
         while expected < end && bytes.len() - taken >= HEADER_BYTES {
             let at = position + taken as u64;
             let header = Header::parse(&bytes[taken..]).map_err(|why| self.corrupt(at, expected, why))?;
-            if header.base_offset < expected {
-                return Err(self.corrupt(at, expected, "the batch repeats offsets"));
-            }
+            self.check_follows(&header, at, expected)?;
             let Some(batch) = bytes[taken..].get(..header.bytes) else {
                 if taken == 0 {
                     return Err(self.corrupt(at, expected, "the batch is longer than the file"));

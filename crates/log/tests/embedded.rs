@@ -1,18 +1,16 @@
 //! What the embedded log promises beyond the contract that every log keeps.
 
+#![allow(clippy::unwrap_used, reason = "in a test a refusal is a failure")]
+
 use std::path::Path;
 
-use rowcast_log::{EmbeddedLog, EmbeddedOptions, Log, LogError, NewRecord, Offset, TopicPartition, Visibility};
+use rowcast_log::{
+    EmbeddedLog, EmbeddedOptions, Log, LogError, NewRecord, Offset, TopicPartition, Visibility,
+    contract::{partition, wait_for},
+};
 
 fn open(dir: &Path) -> std::sync::Arc<EmbeddedLog> {
     EmbeddedLog::open(dir, EmbeddedOptions::default()).unwrap()
-}
-
-fn partition(topic: &str) -> TopicPartition {
-    TopicPartition {
-        topic: topic.into(),
-        partition: 0,
-    }
 }
 
 fn record(value: &[u8]) -> NewRecord<'_> {
@@ -67,4 +65,90 @@ fn a_second_process_is_told_who_holds_the_directory() {
     let error = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).unwrap_err();
     assert!(matches!(error, LogError::Locked(_)));
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+}
+
+#[test]
+fn another_process_may_look_while_the_log_is_written_and_sees_it_grow() {
+    let dir = tempfile::tempdir().unwrap();
+    let orders = partition("orders");
+    let options = EmbeddedOptions {
+        segment_bytes: 3000,
+        ..EmbeddedOptions::default()
+    };
+    let log = EmbeddedLog::open(dir.path(), options).unwrap();
+    let looking = EmbeddedLog::open_read_only(dir.path()).unwrap();
+    assert!(looking.topics().is_empty());
+    let mut topics_changed = looking.topics_changed();
+    log.ensure_topic("orders").unwrap();
+    wait_for(&mut topics_changed, |_| looking.topic("orders").is_some());
+    assert_eq!(
+        looking.topic("orders").unwrap().epoch,
+        log.topic("orders").unwrap().epoch
+    );
+    let mut end = looking.end(&orders).unwrap();
+    let mut appender = log.appender();
+    for number in 0..100u64 {
+        appender.append(&orders, record(&number.to_be_bytes())).unwrap();
+        appender.commit(&number.to_be_bytes()).unwrap();
+        appender.flush(Visibility::Now).unwrap();
+        wait_for(&mut end, |end| end.0 == 2 * number + 2);
+        let chunk = looking.read(&orders, Offset(2 * number), 1000).unwrap();
+        assert_eq!(chunk.records().next().unwrap().value, Some(&number.to_be_bytes()[..]));
+    }
+    assert_eq!(values(&*looking, &orders), values(&*log, &orders));
+    assert_eq!(looking.position(&orders).unwrap(), log.position(&orders).unwrap());
+    assert!(looking.appender().append(&orders, record(b"x")).is_err());
+
+    // A tail that was seen here but nowhere promised goes, and the end goes back with it.
+    appender.append(&orders, record(b"half")).unwrap();
+    appender.flush(Visibility::Now).unwrap();
+    wait_for(&mut end, |end| end.0 == 201);
+    drop((appender, log));
+    let log = open(dir.path());
+    wait_for(&mut end, |end| end.0 == 200);
+    assert_eq!(
+        EmbeddedLog::open_read_only(dir.path())
+            .unwrap()
+            .end(&orders)
+            .unwrap()
+            .borrow()
+            .0,
+        200
+    );
+    log.delete_topic("orders").unwrap();
+    wait_for(&mut topics_changed, |_| looking.topic("orders").is_none());
+}
+
+#[test]
+fn opening_does_not_read_old_segments_and_finds_the_last_commit_behind_a_large_unfinished_transaction() {
+    let dir = tempfile::tempdir().unwrap();
+    let orders = partition("orders");
+    {
+        let options = EmbeddedOptions {
+            segment_bytes: 1 << 20,
+            ..EmbeddedOptions::default()
+        };
+        let log = EmbeddedLog::open(dir.path(), options).unwrap();
+        log.ensure_topic("orders").unwrap();
+        let mut appender = log.appender();
+        appender.append(&orders, record(b"first")).unwrap();
+        appender.commit(b"here").unwrap();
+        let large = vec![b'x'; 10_000];
+        for _ in 0..500 {
+            appender.append(&orders, record(&large)).unwrap();
+        }
+        appender.flush(Visibility::Now).unwrap();
+        assert_eq!(values(&*log, &orders).len(), 501);
+        // Killed: what the appender would do when it is dropped does not happen.
+        std::mem::forget(appender);
+    }
+    let image = tempfile::tempdir().unwrap();
+    std::fs::create_dir(image.path().join("orders-0")).unwrap();
+    for entry in std::fs::read_dir(dir.path().join("orders-0")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), image.path().join("orders-0").join(entry.file_name())).unwrap();
+    }
+    let log = open(image.path());
+    assert_eq!(values(&*log, &orders), [(0, b"first".to_vec())]);
+    assert_eq!(log.position(&orders).unwrap().as_deref(), Some(&b"here"[..]));
 }

@@ -1,0 +1,226 @@
+//! What readers are promised.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+
+use super::*;
+use crate::read_at;
+
+fn any_record() -> impl Strategy<Value = Held> {
+    let bytes = |max| proptest::collection::vec(any::<u8>(), 0..max);
+    let headers = proptest::collection::vec((".{0,8}", bytes(20)), 0..4);
+    let value = prop_oneof![8 => bytes(300), 1 => bytes(90_000)];
+    (
+        any::<i64>(),
+        proptest::option::of(bytes(60)),
+        proptest::option::of(value),
+        headers,
+    )
+        .prop_map(|(timestamp_ms, key, value, headers)| Held {
+            offset: 0,
+            timestamp_ms,
+            key,
+            value,
+            headers,
+        })
+}
+
+/// Any keys, values, headers and times, in transactions of any size, also after an open.
+pub fn records_come_back_as_they_were_appended<F: Fixture>() {
+    let transactions = proptest::collection::vec(proptest::collection::vec(any_record(), 0..30), 1..8);
+    let mut runner = TestRunner::new(Config {
+        cases: 24,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let ran = runner.run(&transactions, |transactions| {
+        let (fixture, log, topic) = open_with_topic::<F>("records");
+        let mut expected = Vec::new();
+        let mut appender = log.appender();
+        for transaction in transactions {
+            for mut record in transaction {
+                let headers: Vec<_> = record.headers.iter().map(|(key, value)| (&**key, &**value)).collect();
+                let (key, value) = (record.key.as_deref(), record.value.as_deref());
+                let new = NewRecord {
+                    timestamp_ms: record.timestamp_ms,
+                    key,
+                    value,
+                    headers: &headers,
+                };
+                record.offset = appender.append(&topic, new).expect("the log takes a record").0;
+                expected.push(record);
+            }
+            commit(&mut *appender, "somewhere");
+            flush(&mut *appender, Visibility::Now);
+        }
+        let read = |log: &dyn Log| read_from(log, &topic, Offset(0), 10_000).expect("the log is readable");
+        prop_assert_eq!(&read(&*log), &expected);
+        drop((appender, log));
+        prop_assert_eq!(&read(&*fixture.open()), &expected);
+        Ok(())
+    });
+    if let Err(e) = ran {
+        panic!("{e}");
+    }
+}
+
+/// Offsets depend on what was committed, not on how it was flushed.
+pub fn a_transaction_takes_one_offset_more_than_its_records<F: Fixture>() {
+    let (_fixture, log, topic) = open_with_topic::<F>("offsets");
+    let mut appender = log.appender();
+    let mut offsets = Vec::new();
+    for (transaction, often) in [(3, true), (1, false), (0, false), (2, true)] {
+        for _ in 0..transaction {
+            offsets.push(put(&mut *appender, &topic, "x").0);
+            if often {
+                flush(&mut *appender, Visibility::Now);
+            }
+        }
+        commit(&mut *appender, "p");
+    }
+    flush(&mut *appender, Visibility::Now);
+    assert_eq!(offsets, [0, 1, 2, 4, 6, 7]);
+    assert_eq!(*log.end(&topic).unwrap().borrow(), Offset(9));
+}
+
+/// From each offset on, the same records, control batches skipped.
+pub fn a_reader_may_begin_anywhere<F: Fixture>() {
+    let (_fixture, log, topic) = open_with_topic::<F>("anywhere");
+    let mut appender = log.appender();
+    for number in 0..400 {
+        put(&mut *appender, &topic, &format!("{number} {}", "x".repeat(number)));
+        if number % 7 == 0 {
+            commit(&mut *appender, "p");
+        }
+    }
+    flush(&mut *appender, Visibility::Now);
+    let all = read_from(&*log, &topic, Offset(0), 1 << 20).unwrap();
+    let end = log.end(&topic).unwrap().borrow().0;
+    assert_eq!(all.len(), 400);
+    for from in 0..=end {
+        let expected: Vec<_> = all.iter().filter(|held| held.offset >= from).cloned().collect();
+        assert_eq!(
+            read_from(&*log, &topic, Offset(from), 5_000).unwrap(),
+            expected,
+            "from {from}"
+        );
+    }
+}
+
+/// Memory is the reader's choice, except for one batch.
+pub fn a_chunk_is_bounded_and_at_least_one_batch<F: Fixture>() {
+    let (_fixture, log, topic) = open_with_topic::<F>("bounded");
+    let mut appender = log.appender();
+    let large = "x".repeat(300_000);
+    for value in [&large[..100], &large, &large[..100]] {
+        put(&mut *appender, &topic, value);
+        commit(&mut *appender, "p");
+    }
+    flush(&mut *appender, Visibility::Now);
+    let first = log.read(&topic, Offset(0), 1000).unwrap();
+    assert!((1..=1000).contains(&first.len_bytes()));
+    let large = log.read(&topic, Offset(2), 1).unwrap();
+    assert_eq!((large.records().count(), large.next_offset()), (1, Offset(3)));
+    let value = large.records().next().unwrap().value.unwrap();
+    assert_eq!(large.share(value), value);
+}
+
+/// A cursor may be ahead of the log after lost bytes: it waits, it is not refused.
+pub fn reading_past_the_end_gives_nothing<F: Fixture>() {
+    let (_fixture, log, topic) = open_with_topic::<F>("past");
+    for from in [0, 1, 1000, u64::MAX] {
+        let chunk = log.read(&topic, Offset(from), 1000).unwrap();
+        assert!(chunk.is_empty());
+        assert_eq!((chunk.next_offset(), chunk.records().count()), (Offset(from), 0));
+    }
+    let unknown = log.read(&partition("unknown"), Offset(0), 1000);
+    assert!(matches!(unknown, Err(LogError::UnknownPartition(_))));
+}
+
+/// What a flush shows is there when the end says so.
+pub fn readers_are_woken_by_a_flush<F: Fixture>() {
+    let (_fixture, log, topic) = open_with_topic::<F>("woken");
+    let mut end = log.end(&topic).unwrap();
+    let reader = std::thread::spawn({
+        let (log, topic) = (Arc::clone(&log), topic.clone());
+        move || {
+            wait_for(&mut end, |end| *end >= Offset(2));
+            values(&*log, &topic)
+        }
+    });
+    let mut appender = log.appender();
+    put(&mut *appender, &topic, "a");
+    commit(&mut *appender, "p");
+    assert_eq!(
+        *log.end(&topic).unwrap().borrow(),
+        Offset(0),
+        "nothing is shown before the flush"
+    );
+    flush(&mut *appender, Visibility::Now);
+    assert_eq!(reader.join().unwrap(), owned(&[(0, "a")]));
+}
+
+/// Snapshot rows.
+pub fn records_for_after_the_sync_are_shown_up_to_the_last_commit<F: Fixture>() {
+    let (_fixture, log, topic) = open_with_topic::<F>("after-sync");
+    let mut appender = log.appender();
+    put(&mut *appender, &topic, "a");
+    commit(&mut *appender, "p");
+    put(&mut *appender, &topic, "b");
+    let seq = flush(&mut *appender, Visibility::AfterSync);
+    wait_for(&mut log.end(&topic).unwrap(), |end| *end == Offset(2));
+    wait_durable(&*appender, seq);
+    assert_eq!(values(&*log, &topic), owned(&[(0, "a")]));
+    commit(&mut *appender, "q");
+    let seq = flush(&mut *appender, Visibility::AfterSync);
+    wait_durable(&*appender, seq);
+    wait_for(&mut log.end(&topic).unwrap(), |end| *end == Offset(4));
+    assert_eq!(values(&*log, &topic), owned(&[(0, "a"), (2, "b")]));
+}
+
+/// Memory is bounded whatever a transaction's size, and what is written for that reason alone is not shown.
+pub fn a_transaction_larger_than_the_buffer_stays_hidden_until_its_flush<F: Fixture>() {
+    let (_fixture, log, topic) = open_with_topic::<F>("large");
+    let mut appender = log.appender();
+    let value = "x".repeat(50_000);
+    for _ in 0..300 {
+        put(&mut *appender, &topic, &value);
+    }
+    commit(&mut *appender, "p");
+    assert!(log.size_bytes() > 5_000_000, "most of it is on disk");
+    assert_eq!(*log.end(&topic).unwrap().borrow(), Offset(0));
+    flush(&mut *appender, Visibility::Now);
+    assert_eq!(values(&*log, &topic).len(), 300);
+}
+
+/// Dense and sparse, in the order of the log.
+pub fn picked_records_are_those_asked_for<F: Fixture>() {
+    let (_fixture, log, topic) = open_with_topic::<F>("picked");
+    let mut appender = log.appender();
+    for number in 0..3000 {
+        put(&mut *appender, &topic, &format!("{number} {}", "x".repeat(100)));
+        if number % 10 == 9 {
+            commit(&mut *appender, "p");
+        }
+    }
+    flush(&mut *appender, Visibility::Now);
+    let all = values(&*log, &topic);
+    let wanted: BTreeSet<usize> = (0..50)
+        .chain([400, 401, 900, 2000])
+        .chain((2500..3000).step_by(3))
+        .collect();
+    let offsets: Vec<Offset> = wanted.iter().map(|&i| Offset(all[i].0)).collect();
+    let (mut rest, mut found) = (&offsets[..], Vec::new());
+    while !rest.is_empty() {
+        let picked = read_at(&*log, &topic, rest, 20_000).unwrap();
+        assert!(picked.taken() > 0, "a pick makes progress");
+        found.extend(picked.records().map(|record| record.offset));
+        rest = &rest[picked.taken()..];
+    }
+    assert_eq!(found, offsets);
+    assert_eq!(read_at(&*log, &topic, &[], 1).unwrap().taken(), 0);
+}
