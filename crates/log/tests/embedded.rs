@@ -120,7 +120,7 @@ fn another_process_may_look_while_the_log_is_written_and_sees_it_grow() {
 }
 
 #[test]
-fn opening_does_not_read_old_segments_and_finds_the_last_commit_behind_a_large_unfinished_transaction() {
+fn opening_finds_the_last_commit_behind_a_large_unfinished_transaction() {
     let dir = tempfile::tempdir().unwrap();
     let orders = partition("orders");
     {
