@@ -153,14 +153,40 @@ impl Connector {
         pipeline.stream(stream, &store, &mut state, &mut self.stop).await
     }
 
+    /// What the log knows of this connector. On its first start that is written down before a slot is made, so that
+    /// whoever starts after a crash knows a slot without a snapshot for ours. `None`: told to stop.
+    async fn remember_beginning(&mut self, store: &StateStore) -> Result<Option<State>, ConnectorError> {
+        if let Some(state) = store.load()? {
+            return Ok(Some(state));
+        }
+        let resume = store.resume(None)?;
+        let server = tokio::select! {
+            biased;
+            () = told_to_stop(&mut self.stop) => return Ok(None),
+            server = Source::would_create(&self.config, &resume) => server?,
+        };
+        let server = server.expect("without a state, a slot that exists is refused and any other is created");
+        let state = State {
+            system_identifier: server.system_identifier,
+            timeline: server.timeline,
+            slot: self.config.slot_name.clone(),
+            snapshot_done: false,
+            confirmed: 0,
+        };
+        store.save(&state).await?;
+        Ok(Some(state))
+    }
+
     /// Checks, and the snapshot if there is one to take. `None`: told to stop.
     async fn open(
         &mut self,
         pipeline: &mut Pipeline,
         store: &StateStore,
     ) -> Result<Option<(State, Stream)>, ConnectorError> {
-        let before = store.load()?;
-        let resume = store.resume(before.as_ref())?;
+        let Some(before) = self.remember_beginning(store).await? else {
+            return Ok(None);
+        };
+        let resume = store.resume(Some(&before))?;
         let run_id = crate::clock::run_id();
         let opened = tokio::select! {
             biased;
@@ -178,15 +204,13 @@ impl Connector {
         let mut reader = match opened {
             Opened::Stream(stream) => {
                 state.confirmed = state.confirmed.max(stream.confirmed_flush().0);
-                if before.as_ref() != Some(&state) {
+                if before != state {
                     store.save(&state).await?;
                 }
                 return Ok(Some((state, stream)));
             }
             Opened::Snapshot(reader) => reader,
         };
-        state.snapshot_done = false;
-        store.save(&state).await?;
         *pipeline = Pipeline::new(self.metadata.clone(), self.metrics.clone())?;
         snapshot::discard(self.metadata.log(), store)?;
         self.status.set(ConnectorState::Snapshot { rows: 0 });

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use rowcast_event::{Cell, Change, Lsn, Operation, Origin, Position, SnapshotMarker, Table, TransactionMark};
+use rowcast_event::{
+    Cell, Change, Lsn, Operation, Origin, Position, SnapshotMarker, Table, TransactionMark, TypeCatalog,
+};
 
 use crate::{
     SourceError, Stream,
@@ -98,7 +100,7 @@ impl SnapshotReader {
         );
         reader.query(&import).await.map_err(failed)?;
         let (ts_us, xid) = transaction_facts(&mut reader).await.map_err(failed)?;
-        let tables = describe(&mut reader, &catalog, &start).await?;
+        let tables = describe(&mut reader, catalog.types(), &start).await?;
         tracing::info!(tables = tables.len(), "snapshot begins");
         Ok(SnapshotReader {
             walsender,
@@ -329,7 +331,7 @@ async fn transaction_facts(reader: &mut Connection) -> Result<(i64, Option<u32>)
 }
 
 /// The captured tables as the snapshot has them, which may be other ones than a moment before.
-async fn describe(reader: &mut Connection, catalog: &Catalog, start: &Start) -> Result<Vec<Arc<Table>>, SourceError> {
+async fn describe(reader: &mut Connection, types: &TypeCatalog, start: &Start) -> Result<Vec<Arc<Table>>, SourceError> {
     let failed = |error: ConnectionError| error.during("describing the tables of the snapshot");
     let listed = tables::list(reader).await.map_err(failed)?;
     let captured = captured(&start.config, &listed);
@@ -342,8 +344,7 @@ async fn describe(reader: &mut Connection, catalog: &Catalog, start: &Start) -> 
     let oids: Vec<u32> = captured.iter().map(|table| table.oid).collect();
     refuse_rewritten(reader, &oids).await?;
     let described = tables::describe(reader, &oids).await.map_err(failed)?;
-    let compile =
-        |table: &tables::CatalogTable| Arc::new(Table::compile(table.description(), catalog.types(), &start.options));
+    let compile = |table: &tables::CatalogTable| Arc::new(Table::compile(table.description(), types, &start.options));
     Ok(described.iter().map(compile).collect())
 }
 

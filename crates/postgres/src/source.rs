@@ -14,7 +14,7 @@ use crate::{
     connection::{Connection, Purpose, error::ConnectionError, options::ConnectionOptions},
     publication,
     server::{self, Server},
-    slot::{self, NewSlot, Plan},
+    slot::{self, NewSlot, Plan, Slot},
     stream::Start,
 };
 
@@ -79,6 +79,18 @@ pub enum Opened {
 const CREATION_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Source {
+    /// Looks whether [`Source::open`] would create the slot, and at which server; creates nothing. A caller that writes
+    /// this down before it opens (as `server` without `snapshot_done`) leaves no slot behind that nobody knows, wherever
+    /// it is killed.
+    pub async fn would_create(
+        config: &ConnectorConfig,
+        resume: &Resume,
+    ) -> Result<Option<ServerIdentity>, SourceError> {
+        let opening = Opening::connect(config, resume, config.event_options(""));
+        let (opening, _, plan) = Box::pin(opening).await?.plan().await?;
+        Ok(matches!(plan, Plan::Create { .. }).then_some(opening.server.identity))
+    }
+
     /// Connects, checks server, role, publication, tables, slot and log position against each other, creates what the
     /// configuration says may be created. `run_id` goes to the records' headers.
     ///
@@ -135,25 +147,31 @@ impl<'a> Opening<'a> {
         })
     }
 
-    async fn check_and_go_on(mut self) -> Result<(ServerIdentity, Opened), SourceError> {
+    /// Holds server, slot and log against each other.
+    async fn plan(mut self) -> Result<(Opening<'a>, Option<Slot>, Plan), SourceError> {
         server::check_history(&mut self.walsender, &self.server, self.resume).await?;
         let found = slot::find(&mut self.session, &self.config.slot_name, self.server.version)
             .await
             .map_err(|error| error.during("looking for the replication slot"))?;
         let plan = slot::plan(&self.config.slot_name, found.as_ref(), self.resume, &self.config.dbname)?;
-        let tables = tables::list(&mut self.session)
+        Ok((self, found, plan))
+    }
+
+    async fn check_and_go_on(self) -> Result<(ServerIdentity, Opened), SourceError> {
+        let (mut this, found, plan) = self.plan().await?;
+        let tables = tables::list(&mut this.session)
             .await
             .map_err(|error| error.during("listing the tables"))?;
-        let captured = self.captured(&tables, &plan)?;
-        publication::ensure(&mut self.session, self.config, self.server.version, &tables, &captured).await?;
-        self.warn_of_unpublished(&captured).await?;
-        let identity = self.server.identity.clone();
+        let captured = this.captured(&tables, &plan)?;
+        publication::ensure(&mut this.session, this.config, this.server.version, &tables, &captured).await?;
+        this.warn_of_unpublished(&captured).await?;
+        let identity = this.server.identity.clone();
         let opened = match plan {
             Plan::Continue(confirmed) => {
                 found.as_ref().map_or(Ok(()), slot::free)?;
-                Opened::Stream(self.into_stream(confirmed).await?)
+                Opened::Stream(this.into_stream(confirmed).await?)
             }
-            Plan::Create { drop_first } => self.create(drop_first).await?,
+            Plan::Create { drop_first } => this.create(drop_first).await?,
         };
         Ok((identity, opened))
     }
