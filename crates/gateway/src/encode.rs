@@ -41,17 +41,17 @@ pub(crate) struct Voice {
 /// What a run of records in order needs to remember from one to the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Progress {
-    /// The schema that holds here has been told.
-    pub(crate) shape_offset: u64,
+    /// Schemas that hold from this offset or a later one have not been told.
+    untold_from: u64,
     /// The client knows that some records are not changes.
     told_not_envelope: bool,
 }
 
 impl Progress {
-    /// The client knows the shape that holds at `shape_offset`.
-    pub(crate) fn told(shape_offset: u64) -> Progress {
+    /// For clients that know the schema of all before this offset.
+    pub(crate) fn from(offset: u64) -> Progress {
         Progress {
-            shape_offset,
+            untold_from: offset,
             told_not_envelope: false,
         }
     }
@@ -141,10 +141,10 @@ impl Voice {
     /// Tells the shape of the record at `offset` if it is not the one that was told. Part of the change's own frame:
     /// who goes on from between the two has seen neither.
     fn shape_before(&self, offset: u64, schemas: &Schemas, progress: &mut Progress, out: &mut FramesBuilder) {
-        if schemas.next_change(&self.topic, progress.shape_offset) > offset {
+        if schemas.first_from(&self.topic, progress.untold_from) > offset {
             return;
         }
-        progress.shape_offset = offset;
+        progress.untold_from = offset + 1;
         if let Some(shape) = schemas.at(&self.topic, offset) {
             self.schema(&shape, out);
         }

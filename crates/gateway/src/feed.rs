@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use crate::{
     encode::Voice,
     frames::Frames,
+    replay::Replayed,
     ring::{Place, Ring, Slice},
     signal::{Reason, Signal},
 };
@@ -21,6 +22,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Feed {
     pub(crate) voice: Voice,
+    /// For those behind the ring.
+    pub(crate) replayed: Replayed,
     ring: Mutex<Ring>,
     /// The ring's end position, for a look without the lock.
     end_position: AtomicU64,
@@ -40,6 +43,7 @@ impl Feed {
     pub(crate) fn new(voice: Voice, next_offset: u64, ring_bytes_max: usize) -> Feed {
         Feed {
             voice,
+            replayed: Replayed::default(),
             ring: Mutex::new(Ring::new(next_offset, ring_bytes_max)),
             end_position: AtomicU64::new(0),
             measured: AtomicU64::new(0),
@@ -139,6 +143,8 @@ impl Drop for Membership {
         let mut members = self.feed.members.lock();
         members.slots[self.slot] = None;
         members.free.push(self.slot);
-        self.feed.member_count.fetch_sub(1, Ordering::AcqRel);
+        if self.feed.member_count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.feed.replayed.clear();
+        }
     }
 }

@@ -37,6 +37,7 @@ mod metrics;
 mod options;
 mod readers;
 mod registry;
+mod replay;
 mod ring;
 mod schemas;
 mod session;

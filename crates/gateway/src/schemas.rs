@@ -116,12 +116,12 @@ impl Schemas {
         shapes.get(after.checked_sub(1)?).cloned()
     }
 
-    /// The first offset beyond `offset` at which another shape begins; `u64::MAX` if none does.
-    pub(crate) fn next_change(&self, topic: &str, offset: u64) -> u64 {
+    /// The first offset, not below `offset`, from which another shape holds; `u64::MAX` if there is none.
+    pub(crate) fn first_from(&self, topic: &str, offset: u64) -> u64 {
         let state = self.state.lock();
         let shapes = state.shapes.get(topic).map_or(&[][..], |shapes| shapes);
-        let after = shapes.partition_point(|shape| shape.from_offset <= offset);
-        shapes.get(after).map_or(u64::MAX, |shape| shape.from_offset)
+        let below = shapes.partition_point(|shape| shape.from_offset < offset);
+        shapes.get(below).map_or(u64::MAX, |shape| shape.from_offset)
     }
 }
 

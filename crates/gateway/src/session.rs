@@ -386,3 +386,19 @@ fn keep_rest(bytes: &Bytes, from: usize, to: usize) -> Bytes {
         _ => bytes.slice(from..to),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subscription::Subscription;
+
+    #[test]
+    fn an_idle_client_costs_little_memory() {
+        assert!(size_of::<Session>() <= 400, "{} bytes a session", size_of::<Session>());
+        assert!(
+            size_of::<Subscription>() <= 80,
+            "{} bytes a subscription",
+            size_of::<Subscription>()
+        );
+    }
+}

@@ -23,15 +23,14 @@ use rowcast_protocol::{ErrorCode, ResetReason};
 use tokio::sync::oneshot;
 
 use crate::{
-    encode::{Format, Progress, Voice},
+    encode::{Format, Voice},
     feed::{Feed, Membership},
-    frames::{Frames, FramesBuilder},
-    options::READ_BYTES,
+    frames::Frames,
     readers::Readers,
     ring::Slice,
     signal::Signal,
     snapshot::Snapshot,
-    topic::{self, Topic},
+    topic::Topic,
 };
 
 /// See the module.
@@ -43,8 +42,8 @@ pub(crate) struct Subscription {
     next_offset: u64,
     /// After a reset the rows are sent again.
     wants_rows: bool,
-    /// `live` is still to be said when the tail is reached.
-    announces: bool,
+    /// When to say that the client has all there was.
+    announcement: Announcement,
 }
 
 /// Where a subscription begins.
@@ -58,6 +57,18 @@ pub(crate) enum Start {
     From(u64),
     /// From the beginning, because the client's cursor is of no use.
     Anew(ResetReason),
+}
+
+/// Whether `live` is still to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announcement {
+    Made,
+    /// Once the tail is reached.
+    Due,
+    /// Once all that the ring had when the tail was reached is sent.
+    At {
+        position: u64,
+    },
 }
 
 enum Stage {
@@ -84,6 +95,7 @@ struct Sending {
 /// What a reader has made.
 struct Produced {
     frames: Arc<Frames>,
+    from: usize,
     rows: usize,
     then: Then,
 }
@@ -94,7 +106,7 @@ enum Then {
     /// The tail, from the ring if it has it and from the log if not.
     Tail {
         next_offset: u64,
-        announces: bool,
+        announcement: Announcement,
     },
     /// The log no longer has what we need.
     Lost(ResetReason),
@@ -120,14 +132,17 @@ impl Subscription {
             stage: Stage::Ended,
             next_offset: 0,
             wants_rows,
-            announces: false,
+            announcement: Announcement::Made,
         };
         subscription.begin(start);
         subscription
     }
 
     fn begin(&mut self, start: Start) {
-        self.announces = self.feed().voice.format != Format::Raw;
+        self.announcement = match self.feed().voice.format {
+            Format::Raw => Announcement::Made,
+            Format::V1 | Format::Sse => Announcement::Due,
+        };
         match start {
             Start::Rows => {
                 self.wants_rows = true;
@@ -174,7 +189,10 @@ impl Subscription {
                 _ if self.topic.is_gone() => self.end_with_topic(),
                 Stage::Live { position } => {
                     let position = *position;
-                    return self.membership.feed().has_news(position);
+                    match self.announcement {
+                        Announcement::At { position: due } if position >= due => self.announce(readers),
+                        _ => return self.membership.feed().has_news(position),
+                    }
                 }
                 Stage::Building => self.begin_rows(readers),
                 Stage::Waiting(result) => match Pin::new(result).poll(cx) {
@@ -202,7 +220,7 @@ impl Subscription {
             Stage::Live { position } => {
                 if !self.membership.feed().read(*position, each) {
                     self.topic.shared.metrics.ring_misses.inc();
-                    self.replay(readers, self.next_offset.saturating_sub(1));
+                    self.replay(readers);
                 }
             }
             _ => {}
@@ -252,54 +270,66 @@ impl Subscription {
     fn seek(&mut self, readers: &Readers) -> bool {
         let feed = self.membership.feed();
         match feed.seek(self.next_offset) {
-            Some(_) if self.announces => {
-                self.announces = false;
-                let next_offset = self.next_offset;
-                let frames = feed.voice.block(next_offset, |voice, out| voice.live(next_offset, out));
-                self.send(
-                    Arc::new(frames),
-                    Then::Tail {
-                        next_offset,
-                        announces: false,
-                    },
-                    readers,
-                );
-                true
-            }
             Some(place) => {
+                if self.announcement == Announcement::Due {
+                    self.announcement = Announcement::At {
+                        position: feed.end().position,
+                    };
+                }
                 self.stage = Stage::Live {
                     position: place.position,
                 };
-                feed.has_news(place.position)
+                true
             }
             None if self.next_offset > feed.end().offset => false,
             None => {
-                self.replay(readers, self.next_offset.saturating_sub(1));
+                self.replay(readers);
                 true
             }
         }
     }
 
-    fn take(&mut self, produced: Produced, readers: &Readers) -> bool {
-        self.topic.shared.metrics.snapshot_rows.inc_by(produced.rows as u64);
-        self.send(produced.frames, produced.then, readers);
+    fn announce(&mut self, readers: &Readers) -> bool {
+        let next_offset = self.next_offset;
+        let frames = self
+            .feed()
+            .voice
+            .block(next_offset, |voice, out| voice.live(next_offset, out));
+        self.send(
+            Arc::new(frames),
+            0,
+            Then::Tail {
+                next_offset,
+                announcement: Announcement::Made,
+            },
+            readers,
+        );
         true
     }
 
-    fn send(&mut self, frames: Arc<Frames>, then: Then, readers: &Readers) {
-        if frames.is_empty() {
+    fn take(&mut self, produced: Produced, readers: &Readers) -> bool {
+        self.topic.shared.metrics.snapshot_rows.inc_by(produced.rows as u64);
+        self.send(produced.frames, produced.from, produced.then, readers);
+        true
+    }
+
+    fn send(&mut self, frames: Arc<Frames>, from: usize, then: Then, readers: &Readers) {
+        if from == frames.bytes.len() {
             self.go_on(then, readers);
         } else {
-            self.stage = Stage::Sending(Box::new(Sending { frames, from: 0, then }));
+            self.stage = Stage::Sending(Box::new(Sending { frames, from, then }));
         }
     }
 
     fn go_on(&mut self, then: Then, readers: &Readers) {
         match then {
             Then::Page(snapshot, first) => self.page(readers, snapshot, first),
-            Then::Tail { next_offset, announces } => {
+            Then::Tail {
+                next_offset,
+                announcement,
+            } => {
                 self.next_offset = next_offset;
-                self.announces = announces;
+                self.announcement = announcement;
                 self.stage = Stage::Ahead;
             }
             Then::Lost(reason) => self.reset(reason),
@@ -331,7 +361,7 @@ impl Subscription {
             },
             false => Then::Tail {
                 next_offset: end_offset,
-                announces: true,
+                announcement: Announcement::Due,
             },
         };
         self.stage = Stage::Sending(Box::new(Sending {
@@ -378,11 +408,12 @@ impl Subscription {
             // The shape may have changed since the client was told.
             topic.shared.schemas.catch_up();
             let schemas = &topic.shared.schemas;
-            let newer = schemas.next_change(&topic.name, told_shape_offset) <= snapshot.next_offset;
+            let newer = schemas.first_from(&topic.name, told_shape_offset + 1) <= snapshot.next_offset;
             let shape = newer.then(|| schemas.at(&topic.name, snapshot.next_offset)).flatten();
             let frames = shape.map(|shape| voice.block(0, |voice, out| voice.schema(&shape, out)));
             Produced {
                 frames: Arc::new(frames.unwrap_or_default()),
+                from: 0,
                 rows: 0,
                 then: Then::Page(snapshot, 0),
             }
@@ -393,12 +424,13 @@ impl Subscription {
         self.produce(readers, move |topic, voice| match snapshot.page(topic, voice, first) {
             Ok(page) => Produced {
                 frames: page.frames,
+                from: 0,
                 rows: page.rows,
                 then: match page.next {
                     Some(next) => Then::Page(snapshot, next),
                     None => Then::Tail {
                         next_offset: snapshot.next_offset,
-                        announces: false,
+                        announcement: Announcement::Made,
                     },
                 },
             },
@@ -406,16 +438,30 @@ impl Subscription {
         });
     }
 
-    fn replay(&mut self, readers: &Readers, told_shape_offset: u64) {
-        let (from, announces) = (self.next_offset, self.announces);
-        let lost = if announces {
-            ResetReason::Expired
-        } else {
-            ResetReason::FellBehind
+    fn replay(&mut self, readers: &Readers) {
+        let from = self.next_offset;
+        // Where the ring was when we left it means nothing when we come back.
+        let (announcement, lost) = match self.announcement {
+            Announcement::Made => (Announcement::Made, ResetReason::FellBehind),
+            Announcement::Due | Announcement::At { .. } => (Announcement::Due, ResetReason::Expired),
         };
+        let feed = self.feed().clone();
         self.produce(readers, move |topic, voice| {
-            read_tail(topic, voice, from, announces, told_shape_offset)
-                .unwrap_or_else(|error| Produced::failed(topic, voice, &error, lost))
+            match feed.replayed.read(topic, voice, from) {
+                Ok(part) => {
+                    let then = Then::Tail {
+                        next_offset: part.next_offset,
+                        announcement,
+                    };
+                    Produced {
+                        frames: part.frames,
+                        from: part.from,
+                        rows: 0,
+                        then,
+                    }
+                }
+                Err(error) => Produced::failed(topic, voice, &error, lost),
+            }
         });
     }
 
@@ -430,6 +476,7 @@ impl Produced {
         if matches!(error, LogError::OutOfRange { .. }) {
             return Produced {
                 frames: Arc::default(),
+                from: 0,
                 rows: 0,
                 then: Then::Lost(lost),
             };
@@ -439,50 +486,11 @@ impl Produced {
         let frames = voice.block(0, |voice, out| voice.error(ErrorCode::Internal, why, true, out));
         Produced {
             frames: Arc::new(frames),
+            from: 0,
             rows: 0,
             then: Then::End,
         }
     }
-}
-
-/// One chunk of the log, as the ring would have had it.
-fn read_tail(
-    topic: &Topic,
-    voice: &Voice,
-    from: u64,
-    announces: bool,
-    told_shape_offset: u64,
-) -> Result<Produced, LogError> {
-    let shared = &topic.shared;
-    shared.schemas.catch_up();
-    let chunk = shared
-        .log
-        .read(&topic.partition, rowcast_log::Offset(from), READ_BYTES)?;
-    let mut out = FramesBuilder::default();
-    let mut progress = Progress::told(told_shape_offset);
-    for record in chunk.records() {
-        let change = topic::parse(&record);
-        let change = change.as_ref().map_err(|not| *not);
-        let row = change.ok().and_then(|change| change.after);
-        let filled = row.and_then(|row| topic.filled_late(row, record.offset.0));
-        voice.record(
-            &record,
-            change,
-            filled.as_ref(),
-            &shared.schemas,
-            &mut progress,
-            &mut out,
-        );
-    }
-    let then = Then::Tail {
-        next_offset: chunk.next_offset().0,
-        announces,
-    };
-    Ok(Produced {
-        frames: Arc::new(out.take()),
-        rows: 0,
-        then,
-    })
 }
 
 fn reset_sentence(reason: ResetReason) -> &'static str {

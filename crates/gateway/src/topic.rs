@@ -228,9 +228,7 @@ impl Follower {
             let next_offset = self.next.0;
             self.topic.published.store(next_offset, Ordering::Release);
             self.topic.feeds().for_each(|feed| feed.skip_to(next_offset));
-            self.progress
-                .iter_mut()
-                .for_each(|progress| progress.shape_offset = next_offset.saturating_sub(1));
+            self.progress = [Progress::from(next_offset); Format::ALL.len()];
             self.topic.ready.send_replace(true);
             self.topic.wake_all();
             Ok(self)
@@ -300,7 +298,7 @@ impl Follower {
                         .record(record, change, filled, schemas, progress, &mut self.builders[index]);
                 }
                 // Whoever comes later is told the shape that holds then.
-                None if change.is_ok() => progress.shape_offset = record.offset.0,
+                None if change.is_ok() => *progress = Progress::from(record.offset.0 + 1),
                 None => {}
             }
         }

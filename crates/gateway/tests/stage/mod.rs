@@ -67,6 +67,16 @@ impl Stage {
         }
     }
 
+    /// Another gateway on the same log: it has no frames in its rings. Told by its address.
+    pub async fn another_gateway(&self) -> SocketAddr {
+        let gateway = Gateway::start(self.log.clone(), GatewayOptions::default());
+        gateway.ready().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(gateway.serve(listener, Arc::new(NoPages), self.stop.subscribe()));
+        address
+    }
+
     pub fn writer(&self, topic: &str) -> Writer {
         Writer::new(&*self.log, topic)
     }
