@@ -4,7 +4,7 @@
 //! both and never in neither. Memory is bounded by the longest row. One row is held back, for only the next one tells
 //! whether it was its table's last. Knows nothing of what becomes of the rows.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bumpalo::Bump;
 use rowcast_event::{
@@ -26,7 +26,6 @@ use crate::{
 };
 
 /// Reads all captured tables under the slot's exported snapshot.
-#[derive(Debug)]
 pub struct SnapshotReader {
     /// Does nothing meanwhile: its next command would end the exported snapshot.
     walsender: Connection,
@@ -79,6 +78,16 @@ pub enum SnapshotEvent<'a> {
 
 /// Tables named in one LOCK statement.
 const TABLES_PER_LOCK: usize = 500;
+
+impl fmt::Debug for SnapshotReader {
+    /// Never the rows that are held.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotReader")
+            .field("slot", &self.start.config.slot_name)
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
+    }
+}
 
 impl SnapshotReader {
     /// Imports the snapshot into a second session, locks the tables against being rewritten, and describes them.
@@ -407,6 +416,7 @@ mod tests {
     fn cells_are_split_into_the_same_memory() {
         let cells: Vec<Cell<'static>> = Vec::with_capacity(100);
         let place = cells.as_ptr();
-        assert_eq!(reuse(cells).as_ptr(), place);
+        let reused = reuse(cells);
+        assert_eq!(reused.as_ptr(), place);
     }
 }

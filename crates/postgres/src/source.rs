@@ -13,6 +13,7 @@ use crate::{
     config::SnapshotMode,
     connection::{Connection, Purpose, error::ConnectionError, options::ConnectionOptions},
     publication,
+    query::qualified,
     server::{self, Server},
     slot::{self, NewSlot, Plan, Slot},
     stream::Start,
@@ -68,12 +69,16 @@ pub struct Source {}
 
 /// What to do after [`Source::open`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each connection, taken apart at once")]
 pub enum Opened {
     /// A new slot; its exported snapshot waits to be read, then [`SnapshotReader::into_stream`] goes on.
     Snapshot(SnapshotReader),
     /// Nothing to read first.
     Stream(Stream),
 }
+
+/// PostgreSQL's `FirstNormalObjectId`: what lies below is its own, for publications at least.
+const FIRST_PUBLISHED_OID: u32 = 16_384;
 
 /// How long a slot's creation may wait before the log says for whom.
 const CREATION_PATIENCE: Duration = Duration::from_secs(3);
@@ -183,6 +188,14 @@ impl<'a> Opening<'a> {
             return Err(SourceError::Refused(format!(
                 "no table of database {:?} matches table.include.list and its kin: create the table, or correct the list",
                 self.config.dbname
+            )));
+        }
+        if let Some(table) = captured.iter().find(|table| table.oid < FIRST_PUBLISHED_OID) {
+            return Err(SourceError::Refused(format!(
+                "table {} has oid {}, as one made in single-user mode; PostgreSQL never publishes oids below \
+                 {FIRST_PUBLISHED_OID}, and does not say so. Make the table anew on a running server, or exclude it",
+                qualified(&table.schema, &table.name),
+                table.oid
             )));
         }
         if matches!(plan, Plan::Create { .. }) && self.config.snapshot_mode == SnapshotMode::Initial {

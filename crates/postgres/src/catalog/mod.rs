@@ -8,6 +8,8 @@ pub(crate) mod relation;
 pub(crate) mod tables;
 mod types;
 
+use std::{fmt, pin::Pin};
+
 use rowcast_event::TypeCatalog;
 
 use crate::{
@@ -22,9 +24,30 @@ use tables::CatalogTable;
 #[derive(Debug)]
 pub(crate) struct Catalog {
     options: ConnectionOptions,
-    /// Absent while a question is under way: if that future is dropped, the session is out of step and goes with it.
+    /// Absent while a question is under way, and after it failed.
     session: Option<Connection>,
     types: TypeCatalog,
+    question: Option<Question>,
+}
+
+/// A question under way. Kept here, so that a caller who is cancelled again and again still gets its answer.
+struct Question {
+    oid: u32,
+    with_types: bool,
+    answer: Pin<Box<dyn Future<Output = Result<Answer, SourceError>> + Send>>,
+}
+
+/// The session comes back with the answer.
+struct Answer {
+    session: Connection,
+    table: Option<CatalogTable>,
+    types: Option<TypeCatalog>,
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Question({})", self.oid)
+    }
 }
 
 impl Catalog {
@@ -35,6 +58,7 @@ impl Catalog {
             options,
             session: Some(session),
             types,
+            question: None,
         })
     }
 
@@ -48,45 +72,24 @@ impl Catalog {
         &self.types
     }
 
-    /// The table as it is now; `None` when it has gone.
-    pub(crate) async fn table(&mut self, oid: u32) -> Result<Option<CatalogTable>, SourceError> {
-        let mut session = self.take_session().await?;
-        let mut answer = tables::describe(&mut session, &[oid]).await;
-        if let Err(ConnectionError::Io(_)) = answer {
-            session = self.connect().await?;
-            answer = tables::describe(&mut session, &[oid]).await;
+    /// The table as it is now, `None` when it has gone; and the types read again, if asked. Cancel-safe: ask again.
+    pub(crate) async fn look_up(&mut self, oid: u32, with_types: bool) -> Result<Option<CatalogTable>, SourceError> {
+        let is_ours = |question: &Question| (question.oid, question.with_types) == (oid, with_types);
+        if !self.question.as_ref().is_some_and(is_ours) {
+            let answer = Box::pin(ask(self.options.clone(), self.session.take(), oid, with_types));
+            self.question = Some(Question {
+                oid,
+                with_types,
+                answer,
+            });
         }
-        let tables = answer.map_err(|error| error.during("reading the table's description"))?;
+        let question = self.question.as_mut().expect("asked just now");
+        let answer = (&mut question.answer).await;
+        self.question = None;
+        let Answer { session, table, types } = answer?;
         self.session = Some(session);
-        Ok(tables.into_iter().next())
-    }
-
-    /// Reads the types again.
-    pub(crate) async fn reload_types(&mut self) -> Result<(), SourceError> {
-        let mut session = self.take_session().await?;
-        self.types = types::load(&mut session)
-            .await
-            .map_err(|error| error.during("reading the database's types"))?;
-        self.session = Some(session);
-        Ok(())
-    }
-
-    async fn take_session(&mut self) -> Result<Connection, SourceError> {
-        match self.session.take() {
-            Some(session) => Ok(session),
-            None => self.connect().await,
-        }
-    }
-
-    async fn connect(&self) -> Result<Connection, SourceError> {
-        let connecting = async {
-            let mut session = Connection::open(&self.options, Purpose::Sql).await?;
-            server::prepare_session(&mut session).await?;
-            Ok(session)
-        };
-        connecting
-            .await
-            .map_err(|error: ConnectionError| error.during("connecting to read the catalog"))
+        self.types = types.unwrap_or_else(|| std::mem::take(&mut self.types));
+        Ok(table)
     }
 
     /// Ends the session.
@@ -95,4 +98,32 @@ impl Catalog {
             session.close().await;
         }
     }
+}
+
+/// Asks in the session at hand; in a new one if there is none, or if it turns out to be dead.
+async fn ask(
+    options: ConnectionOptions,
+    session: Option<Connection>,
+    oid: u32,
+    with_types: bool,
+) -> Result<Answer, SourceError> {
+    let failed = |error: ConnectionError| error.during("reading a table's description");
+    if let Some(session) = session {
+        match describe(session, oid, with_types).await {
+            Err(ConnectionError::Io(_)) => {}
+            answer => return answer.map_err(failed),
+        }
+    }
+    let mut session = Connection::open(&options, Purpose::Sql).await.map_err(failed)?;
+    server::prepare_session(&mut session).await.map_err(failed)?;
+    describe(session, oid, with_types).await.map_err(failed)
+}
+
+async fn describe(mut session: Connection, oid: u32, with_types: bool) -> Result<Answer, ConnectionError> {
+    let table = tables::describe(&mut session, &[oid]).await?.into_iter().next();
+    let types = match with_types {
+        true => Some(types::load(&mut session).await?),
+        false => None,
+    };
+    Ok(Answer { session, table, types })
 }

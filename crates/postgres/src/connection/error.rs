@@ -23,6 +23,9 @@ pub(crate) enum ConnectionError {
     /// The server sent something that is not the protocol.
     #[error("the server does not speak the PostgreSQL protocol as expected: {0}")]
     Protocol(String),
+    /// Encryption could not be agreed on, or the server is not who it should be; a person must act.
+    #[error("{0}")]
+    Tls(String),
     /// What was asked for cannot be done with this server or these settings; a person must act.
     #[error("{0}")]
     Setup(String),
@@ -98,9 +101,7 @@ impl ConnectionError {
         match self {
             ConnectionError::Io(_) | ConnectionError::TimedOut(_) => SourceError::Gone(sentence),
             ConnectionError::Server(error) if passes_by_itself(&error.code) => SourceError::Gone(sentence),
-            ConnectionError::Server(_) | ConnectionError::Protocol(_) | ConnectionError::Setup(_) => {
-                SourceError::Refused(sentence)
-            }
+            _ => SourceError::Refused(sentence),
         }
     }
 }

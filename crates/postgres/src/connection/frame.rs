@@ -3,6 +3,8 @@
 //! Promises: a length is checked against the phase's limit before a byte is reserved for it, and memory grows with
 //! what has really arrived, never with what a header claims. Knows nothing of what the messages mean.
 
+use std::fmt;
+
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -16,7 +18,7 @@ const READ_BYTES_MIN: usize = 32 * 1024;
 pub(crate) const STARTUP_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Longest message afterwards: PostgreSQL itself cannot build one above 1 GiB (`MaxAllocSize`).
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 30;
-/// Memory that stays after a huge message has passed.
+/// A message above this does not leave its memory behind.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// One whole message in the [`Inbox`]: its type and where its body lies.
@@ -30,10 +32,16 @@ pub(crate) struct Frame {
 const HEADER_BYTES: usize = 5;
 
 /// What was read and not yet consumed.
-#[derive(Debug)]
 pub(crate) struct Inbox {
     buffer: BytesMut,
     message_bytes_max: usize,
+}
+
+impl fmt::Debug for Inbox {
+    /// Never the bytes: they are rows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Inbox({} bytes)", self.buffer.len())
+    }
 }
 
 impl Inbox {
@@ -74,9 +82,12 @@ impl Inbox {
         &self.buffer[HEADER_BYTES..HEADER_BYTES + frame.body_length]
     }
 
-    /// Done with the first message.
+    /// Done with the first message. The memory of a huge one is given back.
     pub(crate) fn consume(&mut self, frame: Frame) {
         self.buffer.advance(HEADER_BYTES + frame.body_length);
+        if frame.body_length > KEPT_BYTES_MAX {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
     }
 
     /// Waits for more bytes. Cancel-safe: what was read stays.
@@ -94,9 +105,6 @@ impl Inbox {
     /// `reserve` moves the rest to the front where that makes room, and doubles the memory where it does not: so a
     /// claimed length never allocates by itself.
     fn make_room(&mut self) {
-        if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES_MAX {
-            self.buffer = BytesMut::new();
-        }
         if self.buffer.capacity() - self.buffer.len() < READ_BYTES_MIN {
             self.buffer.reserve(READ_BYTES);
         }

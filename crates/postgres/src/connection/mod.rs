@@ -60,14 +60,14 @@ impl Connection {
             SslMode::Prefer => &[Encryption::IfOffered, Encryption::Never],
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[Encryption::Always],
         };
-        let mut last = None;
+        let mut outcome = Err(ConnectionError::protocol("no way to connect was tried"));
         for &encryption in attempts {
-            match Self::attempt(options, purpose, encryption).await {
-                Err(error) if other_encryption_may_help(&error) => last = last.or(Some(error)),
-                outcome => return outcome,
+            outcome = Self::attempt(options, purpose, encryption).await;
+            if !outcome.as_ref().is_err_and(other_encryption_may_help) {
+                break;
             }
         }
-        Err(last.unwrap_or_else(|| ConnectionError::protocol("no way to connect was tried")))
+        outcome
     }
 
     async fn attempt(
@@ -186,7 +186,7 @@ enum Encryption {
 /// `prefer` tries again without TLS when the server does not want us with it: libpq does so when `pg_hba.conf` has no
 /// line for it (28000), or when TLS itself fails.
 fn other_encryption_may_help(error: &ConnectionError) -> bool {
-    matches!(error, ConnectionError::Setup(_)) || error.sqlstate() == Some("28000")
+    matches!(error, ConnectionError::Tls(_)) || error.sqlstate() == Some("28000")
 }
 
 /// Asks for TLS where wanted. Unix sockets are never encrypted, as with libpq.
@@ -231,7 +231,7 @@ async fn secure(
                 end_point: None,
             },
         )),
-        b'N' => Err(ConnectionError::Setup(format!(
+        b'N' => Err(ConnectionError::Tls(format!(
             "the server at {}:{} does not offer TLS, which database.sslmode asks for: set ssl = on there, or \
              database.sslmode=prefer here",
             options.host, options.port

@@ -43,7 +43,7 @@ pub(crate) async fn handshake(
 }
 
 fn setup(sentence: String) -> ConnectionError {
-    ConnectionError::Setup(sentence)
+    ConnectionError::Tls(sentence)
 }
 
 /// A certificate that we do not accept is for a person to mend; anything else may be a server going away.

@@ -4,11 +4,12 @@
 //! does not depend on filters; a dropped `next` loses nothing; rows borrow the bytes that were read, and no memory is
 //! allocated per row. Knows nothing of what the log holds already: the caller skips by position.
 
+mod failure;
 mod feedback;
 mod relations;
 pub(crate) mod transaction;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use bumpalo::Bump;
 use bytes::BytesMut;
@@ -25,10 +26,11 @@ use crate::{
         frame::{Frame, Inbox},
         unexpected,
     },
-    pgoutput::{self, DecodeError, Message, Old, Tuple, replication},
+    pgoutput::{self, Message, Old, Tuple, replication},
     query::{identifier, literal},
     server,
 };
+use failure::{broken, malformed, out_of_order, start_failed, stream_failed};
 use feedback::Feedback;
 use relations::{Known, Relations};
 use transaction::{Ended, OutOfOrder, Transactions};
@@ -38,7 +40,6 @@ use transaction::{Ended, OutOfOrder, Transactions};
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The logical replication stream.
-#[derive(Debug)]
 pub struct Stream {
     reader: ReadHalf<Socket>,
     inbox: Inbox,
@@ -105,6 +106,14 @@ pub(crate) struct Start {
     pub(crate) confirmed: Lsn,
     /// Tables that the caller has already.
     pub(crate) tables: Vec<Arc<Table>>,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("slot", &self.config.slot_name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Stream {
@@ -475,40 +484,4 @@ async fn begin_copy(walsender: &mut Connection, config: &ConnectorConfig) -> Res
         b'W' => Ok(()),
         tag => Err(unexpected(tag, "the start of replication")),
     }
-}
-
-fn start_failed(error: ConnectionError, doing: &str, config: &ConnectorConfig) -> SourceError {
-    match error.sqlstate() {
-        Some("55000") => SourceError::Refused(format!("{doing}: {error}; {}", server::NEW_SNAPSHOT)),
-        Some("42704") => stream_failed(error, config),
-        _ => error.during(doing),
-    }
-}
-
-/// An error while changes are read. A publication that is not there any more, or was not there when the changes were
-/// written, cannot mend itself: PostgreSQL looks it up as of the moment of each change.
-fn stream_failed(error: ConnectionError, config: &ConnectorConfig) -> SourceError {
-    match error.sqlstate() {
-        Some("42704") => SourceError::Refused(format!(
-            "reading changes: {error}; publication {:?} was dropped, or created after the slot: create it again, {}",
-            config.publication_name,
-            server::NEW_SNAPSHOT
-        )),
-        Some("55000") => SourceError::Refused(format!("reading changes: {error}; {}", server::NEW_SNAPSHOT)),
-        _ => error.during("reading changes"),
-    }
-}
-
-fn broken(error: ConnectionError) -> SourceError {
-    error.during("reading changes")
-}
-
-fn malformed(error: DecodeError) -> SourceError {
-    SourceError::Refused(format!("{error}; please report this, with the server's version"))
-}
-
-fn out_of_order(OutOfOrder(what): OutOfOrder) -> SourceError {
-    SourceError::Refused(format!(
-        "the server's replication stream is out of order: {what}; please report this"
-    ))
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rowcast_event::{EventOptions, Table, TableDescription};
+use rowcast_event::{EventOptions, Table};
 
 use crate::{
     SourceError,
@@ -63,11 +63,9 @@ impl Relations {
             self.known.insert(message.oid, Known::Ignored);
             return Ok(false);
         }
-        let in_catalog = catalog.table(message.oid).await?;
+        let with_types = self.types_may_have_changed(message, catalog);
+        let in_catalog = catalog.look_up(message.oid, with_types).await?;
         let description = relation::merge(message, in_catalog.as_ref());
-        if self.types_may_have_changed(&description, catalog) {
-            catalog.reload_types().await?;
-        }
         let table = Table::compile(description, catalog.types(), &self.options);
         let same = self
             .table(message.oid)
@@ -80,12 +78,9 @@ impl Relations {
 
     /// A type that we have never seen; or one of the user's in a table that is described again, for an enum's labels
     /// change without a new oid.
-    fn types_may_have_changed(&self, description: &TableDescription, catalog: &Catalog) -> bool {
-        let again = self.known.contains_key(&description.oid);
+    fn types_may_have_changed(&self, message: &relation::Relation<'_>, catalog: &Catalog) -> bool {
+        let again = self.known.contains_key(&message.oid);
         let may_have_changed = |oid: u32| catalog.types().get(oid).is_none() || (again && oid >= FIRST_USER_OID);
-        description
-            .columns
-            .iter()
-            .any(|column| may_have_changed(column.type_oid))
+        message.columns.iter().any(|column| may_have_changed(column.type_oid))
     }
 }

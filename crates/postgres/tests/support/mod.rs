@@ -1,6 +1,6 @@
 //! A private PostgreSQL for one test: made by initdb, on a port of its own, gone when the test ends.
 
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
 
 use std::{
     fmt::Write as _,
@@ -107,7 +107,7 @@ impl Server {
         self.wait_until_ready();
     }
 
-    /// Freezes and thaws the postmaster's children are not affected; see `signal_backend`.
+    /// A further setting, from the next start on.
     pub fn set(&mut self, setting: &str) {
         self.settings.push(setting.to_owned());
     }
