@@ -2,6 +2,11 @@
 
 import { mount } from "svelte";
 import "./app.css";
+import "./sheet.css";
+import "./feed.css";
+import "./details.css";
+// Last: it overrides the others.
+import "./narrow.css";
 import App from "./App.svelte";
 import { LivePage } from "./page.svelte.js";
 
