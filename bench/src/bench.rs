@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use crate::demo::{
+use rowcast::demo::{
     binaries::{Binaries, Wanted},
     server::{Server, ServerOptions, free_port},
 };
@@ -73,7 +73,6 @@ impl Bench {
             user: "postgres".to_owned(),
             password: None,
             database: "postgres".to_owned(),
-            init_sql: None,
             fsync: true,
             settings: SETTINGS
                 .iter()

@@ -57,7 +57,6 @@ impl Postgres {
             user: USER.to_owned(),
             password: Some(PASSWORD.to_owned()),
             database: DATABASE.to_owned(),
-            init_sql: None,
             fsync: false,
             settings: settings
                 .iter()

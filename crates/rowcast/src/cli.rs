@@ -41,7 +41,12 @@ fn demo_command() -> Command {
                 .default_missing_value("1")
                 .help("Plays a believable shop at N changes a second (1 if N is left out)"),
         )
-        .arg(path("dir", "DIR", "./rowcast-demo", "Where the demo keeps its database and its log; a second start goes on with them"))
+        .arg(path(
+            "dir",
+            "DIR",
+            "./rowcast-demo",
+            "Where the demo keeps its database and its log; a second start goes on with them",
+        ))
         .arg(
             Arg::new("pg-bin")
                 .long("pg-bin")
@@ -57,14 +62,29 @@ fn demo_command() -> Command {
                 .default_value("5432")
                 .help("Where the private PostgreSQL listens; the next free port if it is taken"),
         )
-        .arg(text("listen", "ADDR:PORT", "127.0.0.1:3000", "Where the live page is served"))
-        .arg(text("metrics-listen", "ADDR:PORT", "127.0.0.1:9464", "Where /metrics is served"))
+        .arg(text(
+            "listen",
+            "ADDR:PORT",
+            "127.0.0.1:3000",
+            "Where the live page is served",
+        ))
+        .arg(text(
+            "metrics-listen",
+            "ADDR:PORT",
+            "127.0.0.1:9464",
+            "Where /metrics is served",
+        ))
 }
 
 fn tail_command() -> Command {
     Command::new("tail")
         .about("Prints a topic's records as JSON lines, and goes on as they come")
-        .arg(Arg::new("topic").value_name("TOPIC").required(true).help("As <topic.prefix>.<schema>.<table>: orders.public.orders"))
+        .arg(
+            Arg::new("topic")
+                .value_name("TOPIC")
+                .required(true)
+                .help("As <topic.prefix>.<schema>.<table>: orders.public.orders"),
+        )
         .arg(text("from", "beginning|end|OFFSET", "beginning", "Where to start"))
         .arg(
             Arg::new("count")
@@ -85,11 +105,23 @@ fn tail_command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Prints key and value as JSON strings (or null) that hold their exact text"),
         )
-        .arg(path("data-dir", "DIR", "./rowcast-data", "The log's directory; `rowcast run` may hold it meanwhile").env("ROWCAST_DATA_DIR"))
+        .arg(
+            path(
+                "data-dir",
+                "DIR",
+                "./rowcast-data",
+                "The log's directory; `rowcast run` may hold it meanwhile",
+            )
+            .env("ROWCAST_DATA_DIR"),
+        )
 }
 
 fn text(name: &'static str, value_name: &'static str, default: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value_name).default_value(default).help(help)
+    Arg::new(name)
+        .long(name)
+        .value_name(value_name)
+        .default_value(default)
+        .help(help)
 }
 
 fn path(name: &'static str, value_name: &'static str, default: &'static str, help: &'static str) -> Arg {
@@ -100,10 +132,23 @@ fn setting_arg(setting: &'static Setting) -> Arg {
     let help = if setting.default.is_empty() {
         format!("{} [env: {}]", setting.help, setting.environment_name())
     } else {
-        format!("{} [default: {}] [env: {}]", setting.help, setting.default, setting.environment_name())
+        format!(
+            "{} [default: {}] [env: {}]",
+            setting.help,
+            setting.default,
+            setting.environment_name()
+        )
     };
-    let action = if setting.many { ArgAction::Append } else { ArgAction::Set };
-    Arg::new(setting.key).long(setting.flag()).value_name(setting.value_name).action(action).help(help)
+    let action = if setting.many {
+        ArgAction::Append
+    } else {
+        ArgAction::Set
+    };
+    Arg::new(setting.key)
+        .long(setting.flag())
+        .value_name(setting.value_name)
+        .action(action)
+        .help(help)
 }
 
 /// The layer of the flags that were given.

@@ -69,7 +69,10 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 fn log_to_stderr(filter: &str, json: bool) -> Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log_level {filter:?}"))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false);
     if json {
         subscriber.json().init();
     } else {

@@ -26,7 +26,10 @@ pub async fn serve(listener: TcpListener, registry: Arc<Registry>, mut stop: wat
         let registry = registry.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| answer(request, registry.clone()));
-            if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await {
+            if let Err(error) = http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), service)
+                .await
+            {
                 tracing::debug!("operator connection ended: {error}");
             }
         });
@@ -44,6 +47,8 @@ async fn answer(request: Request<Incoming>, registry: Arc<Registry>) -> Result<R
         Ok(()) => Response::new(Full::from(text)),
         Err(_) => Response::new(Full::from("metrics could not be encoded\n")),
     };
-    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(OPENMETRICS));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(OPENMETRICS));
     Ok(answer)
 }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 /// The built pages of `web/`. Debug builds read them from disk, release builds carry them.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
+#[folder = "../../web/dist"]
 #[allow_missing = true]
 struct Built;
 
@@ -56,7 +56,11 @@ impl PublicPages {
         connectors: Vec<watch::Receiver<ConnectorStatus>>,
         views_ready: watch::Receiver<bool>,
     ) -> PublicPages {
-        PublicPages { log, connectors, views_ready }
+        PublicPages {
+            log,
+            connectors,
+            views_ready,
+        }
     }
 
     /// Why this process is not ready, if it is not.
@@ -73,13 +77,21 @@ impl PublicPages {
     fn ready(&self) -> Response<Bytes> {
         match self.not_ready() {
             None => json(StatusCode::OK, serde_json::json!({ "ready": true })),
-            Some(reason) => json(StatusCode::SERVICE_UNAVAILABLE, serde_json::json!({ "ready": false, "reason": reason })),
+            Some(reason) => json(
+                StatusCode::SERVICE_UNAVAILABLE,
+                serde_json::json!({ "ready": false, "reason": reason }),
+            ),
         }
     }
 
     fn topics(&self) -> Response<Bytes> {
-        let names: Vec<String> =
-            self.log.topics().iter().filter(|t| !t.name.starts_with("__")).map(|t| t.name.to_string()).collect();
+        let names: Vec<String> = self
+            .log
+            .topics()
+            .iter()
+            .filter(|t| !t.name.starts_with("__"))
+            .map(|t| t.name.to_string())
+            .collect();
         json(StatusCode::OK, serde_json::json!({ "topics": names }))
     }
 }
@@ -110,13 +122,19 @@ fn file(path: &str) -> Response<Bytes> {
             text(StatusCode::NOT_FOUND, "not found\n")
         };
     };
-    let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let cache = if path.starts_with("assets/") {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     let body = match found.data {
         std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
     };
     let mut answer = answer(StatusCode::OK, content_type(path), body);
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     answer
 }
 
@@ -144,14 +162,20 @@ fn text(status: StatusCode, text: &'static str) -> Response<Bytes> {
 fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
 fn secured(mut answer: Response<Bytes>) -> Response<Bytes> {
     for (name, value) in SECURITY_HEADERS {
-        answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        answer
+            .headers_mut()
+            .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     answer
 }

@@ -25,7 +25,10 @@ pub async fn run(settings: Settings, stop: watch::Receiver<bool>, started: impl 
     let log: Arc<dyn Log> = EmbeddedLog::open(&settings.data_dir, EmbeddedOptions::default())?;
     let public = bind("listen", settings.listen).await?;
     let operators = bind("metrics_listen", settings.metrics_listen).await?;
-    let addresses = Addresses { public: public.local_addr()?, metrics: operators.local_addr()? };
+    let addresses = Addresses {
+        public: public.local_addr()?,
+        metrics: operators.local_addr()?,
+    };
 
     let metrics = ConnectMetrics::default();
     let gateway = Gateway::start(log.clone(), gateway_options(&settings));
@@ -36,8 +39,10 @@ pub async fn run(settings: Settings, stop: watch::Receiver<bool>, started: impl 
 
     let (stop_connectors, connectors_stop) = watch::channel(false);
     let connectors = Connectors::new(log.clone(), metrics);
-    let running: Vec<RunningConnector> =
-        configs.into_iter().map(|config| connectors.start(config, connectors_stop.clone())).collect();
+    let running: Vec<RunningConnector> = configs
+        .into_iter()
+        .map(|config| connectors.start(config, connectors_stop.clone()))
+        .collect();
     let (views, views_ready) = watch::channel(false);
     let watched = gateway.clone();
     tokio::spawn(async move {
@@ -58,7 +63,10 @@ pub async fn run(settings: Settings, stop: watch::Receiver<bool>, started: impl 
         }
     };
     if tokio::time::timeout(STOP_PATIENCE, connectors_end).await.is_err() {
-        tracing::warn!("a connector did not stop within {} s; its slot is freed when the connection closes", STOP_PATIENCE.as_secs());
+        tracing::warn!(
+            "a connector did not stop within {} s; its slot is freed when the connection closes",
+            STOP_PATIENCE.as_secs()
+        );
     }
     tracing::info!("stopped");
     Ok(())
@@ -105,8 +113,16 @@ fn read_connectors(settings: &Settings) -> Result<Vec<ConnectorConfig>> {
     for file in &settings.connectors {
         let json = fs::read_to_string(file).with_context(|| format!("connector file {}", file.display()))?;
         let config = ConnectorConfig::from_json(&json).with_context(|| format!("connector file {}", file.display()))?;
-        if let Some(twin) = configs.iter().find(|c| c.name == config.name || c.topic_prefix == config.topic_prefix) {
-            bail!("{}: connector {:?} has the name or the topic.prefix of {:?}; give each its own", file.display(), config.name, twin.name);
+        if let Some(twin) = configs
+            .iter()
+            .find(|c| c.name == config.name || c.topic_prefix == config.topic_prefix)
+        {
+            bail!(
+                "{}: connector {:?} has the name or the topic.prefix of {:?}; give each its own",
+                file.display(),
+                config.name,
+                twin.name
+            );
         }
         configs.push(config);
     }
@@ -118,7 +134,10 @@ fn read_connectors(settings: &Settings) -> Result<Vec<ConnectorConfig>> {
 
 async fn bind(setting: &str, address: std::net::SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; is another rowcast running? Set {setting} to another address (--{})", setting.replace('_', "-"))
+        format!(
+            "cannot listen on {address}; is another rowcast running? Set {setting} to another address (--{})",
+            setting.replace('_', "-")
+        )
     })
 }
 
@@ -149,7 +168,12 @@ impl std::fmt::Debug for LogSize {
 impl Collector for LogSize {
     fn encode(&self, mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let size = ConstGauge::new(self.0.size_bytes() as i64);
-        let metric = encoder.encode_descriptor("rowcast_log_size_bytes", "Bytes of the log on disk", None, size.metric_type())?;
+        let metric = encoder.encode_descriptor(
+            "rowcast_log_size_bytes",
+            "Bytes of the log on disk",
+            None,
+            size.metric_type(),
+        )?;
         size.encode(metric)
     }
 }

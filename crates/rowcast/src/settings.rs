@@ -22,11 +22,23 @@ pub struct Setting {
 }
 
 const fn one(key: &'static str, value_name: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { key, value_name, default, many: false, help }
+    Setting {
+        key,
+        value_name,
+        default,
+        many: false,
+        help,
+    }
 }
 
 const fn many(key: &'static str, value_name: &'static str, help: &'static str) -> Setting {
-    Setting { key, value_name, default: "", many: true, help }
+    Setting {
+        key,
+        value_name,
+        default: "",
+        many: true,
+        help,
+    }
 }
 
 /// All of them, in the order of the help.
@@ -37,7 +49,12 @@ pub const SETTINGS: &[Setting] = &[
         "A connector's JSON file, as for Kafka Connect: {\"name\":...,\"config\":{...}}. May be repeated",
     ),
     one("data_dir", "DIR", "./rowcast-data", "Where the log is kept"),
-    one("listen", "ADDR:PORT", "127.0.0.1:3000", "The public listener: live page, /ws, /sse, /health"),
+    one(
+        "listen",
+        "ADDR:PORT",
+        "127.0.0.1:3000",
+        "The public listener: live page, /ws, /sse, /health",
+    ),
     one(
         "metrics_listen",
         "ADDR:PORT",
@@ -49,20 +66,50 @@ pub const SETTINGS: &[Setting] = &[
         "ORIGIN",
         "A web origin (https://shop.example) whose pages may connect, besides this server's own. May be repeated",
     ),
-    one("connections_max", "N", "15000", "Clients at once; more are answered 503 with Retry-After"),
+    one(
+        "connections_max",
+        "N",
+        "15000",
+        "Clients at once; more are answered 503 with Retry-After",
+    ),
     one("subscriptions_max", "N", "128", "Subscriptions of one connection"),
-    one("message_bytes_max", "BYTES", "65536", "Largest message a client may send"),
-    one("handshake_timeout_ms", "MS", "10000", "Time for a client to finish its request"),
+    one(
+        "message_bytes_max",
+        "BYTES",
+        "65536",
+        "Largest message a client may send",
+    ),
+    one(
+        "handshake_timeout_ms",
+        "MS",
+        "10000",
+        "Time for a client to finish its request",
+    ),
     one("ping_after_ms", "MS", "20000", "Silence after which a client is pinged"),
-    one("dead_after_ms", "MS", "45000", "Silence after which a client is given up"),
+    one(
+        "dead_after_ms",
+        "MS",
+        "45000",
+        "Silence after which a client is given up",
+    ),
     one(
         "stalled_after_ms",
         "MS",
         "30000",
         "How long a client may accept nothing while data waits for it; then it is closed, and resumes with its cursor",
     ),
-    one("ring_bytes_max", "BYTES", "4194304", "Recent frames that each feed keeps in memory; clients further behind read the log"),
-    one("log_level", "FILTER", "info", "What is logged: error, warn, info, debug, or a tracing filter"),
+    one(
+        "ring_bytes_max",
+        "BYTES",
+        "4194304",
+        "Recent frames that each feed keeps in memory; clients further behind read the log",
+    ),
+    one(
+        "log_level",
+        "FILTER",
+        "info",
+        "What is logged: error, warn, info, debug, or a tracing filter",
+    ),
     one("log_format", "text|json", "text", "How log lines look"),
 ];
 
@@ -120,7 +167,10 @@ pub fn from_file(text: &str) -> Result<Layer> {
     let table: toml::Table = text.parse().context("not valid TOML")?;
     let mut layer = Layer::new();
     for (key, value) in table {
-        let setting = SETTINGS.iter().find(|s| s.key == key).ok_or_else(|| unknown_key(&key))?;
+        let setting = SETTINGS
+            .iter()
+            .find(|s| s.key == key)
+            .ok_or_else(|| unknown_key(&key))?;
         layer.insert(setting.key, values(setting, value)?);
     }
     Ok(layer)
@@ -130,8 +180,11 @@ pub fn from_file(text: &str) -> Result<Layer> {
 pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Layer {
     let given = |s: &'static Setting| {
         let value = variable(&s.environment_name())?;
-        let values =
-            if s.many { value.split(',').map(|v| v.trim().to_owned()).collect() } else { vec![value] };
+        let values = if s.many {
+            value.split(',').map(|v| v.trim().to_owned()).collect()
+        } else {
+            vec![value]
+        };
         Some((s.key, values))
     };
     SETTINGS.iter().filter_map(given).collect()
@@ -142,8 +195,15 @@ pub fn resolve(layers: &[Layer]) -> Result<Settings> {
     let text = |key: &'static str| -> Vec<String> {
         let found = layers.iter().rev().find_map(|layer| layer.get(key)).cloned();
         found.unwrap_or_else(|| {
-            let setting = SETTINGS.iter().find(|s| s.key == key).expect("only declared keys are asked for");
-            if setting.default.is_empty() { vec![] } else { vec![setting.default.to_owned()] }
+            let setting = SETTINGS
+                .iter()
+                .find(|s| s.key == key)
+                .expect("only declared keys are asked for");
+            if setting.default.is_empty() {
+                vec![]
+            } else {
+                vec![setting.default.to_owned()]
+            }
         })
     };
     let last = |key| text(key).pop().unwrap_or_default();
@@ -176,7 +236,12 @@ fn values(setting: &Setting, value: toml::Value) -> Result<Vec<String>> {
     let scalar = |value: toml::Value| match value {
         toml::Value::String(text) => Ok(text),
         toml::Value::Integer(n) => Ok(n.to_string()),
-        other => Err(anyhow!("{} takes {}, not a {}", setting.key, setting.value_name, other.type_str())),
+        other => Err(anyhow!(
+            "{} takes {}, not a {}",
+            setting.key,
+            setting.value_name,
+            other.type_str()
+        )),
     };
     match value {
         toml::Value::Array(items) if setting.many => items.into_iter().map(scalar).collect(),
@@ -194,12 +259,19 @@ fn number(key: &str, text: &str) -> Result<u64> {
 fn address(key: &str, text: &str) -> Result<SocketAddr> {
     // "localhost:3000" is what people type.
     let text = text.replacen("localhost:", "127.0.0.1:", 1);
-    text.parse().map_err(|_| anyhow!("{key} takes an address and a port, as 127.0.0.1:3000 or [::]:3000, not {text:?}"))
+    text.parse()
+        .map_err(|_| anyhow!("{key} takes an address and a port, as 127.0.0.1:3000 or [::]:3000, not {text:?}"))
 }
 
 fn unknown_key(key: &str) -> anyhow::Error {
-    let nearest = SETTINGS.iter().min_by_key(|s| edit_distance(s.key, key)).expect("there are settings");
-    anyhow!("unknown key {key:?}; did you mean {:?}? `rowcast run --help` lists them all", nearest.key)
+    let nearest = SETTINGS
+        .iter()
+        .min_by_key(|s| edit_distance(s.key, key))
+        .expect("there are settings");
+    anyhow!(
+        "unknown key {key:?}; did you mean {:?}? `rowcast run --help` lists them all",
+        nearest.key
+    )
 }
 
 /// Levenshtein's distance, for suggestions.

@@ -51,7 +51,11 @@ impl std::str::FromStr for From {
         Ok(match text {
             "beginning" => From::Beginning,
             "end" => From::End,
-            number => From::Offset(number.parse().with_context(|| format!("--from takes beginning, end or an offset, not {text:?}"))?),
+            number => From::Offset(
+                number
+                    .parse()
+                    .with_context(|| format!("--from takes beginning, end or an offset, not {text:?}"))?,
+            ),
         })
     }
 }
@@ -59,17 +63,31 @@ impl std::str::FromStr for From {
 /// Prints until told to stop. A closed pipe (`| head`) is an ordinary end.
 pub async fn tail(options: TailOptions, out: impl Write) -> Result<()> {
     match follow(options, BufWriter::new(out)).await {
-        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => Ok(()),
+        Err(error)
+            if error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }
 
 async fn follow(options: TailOptions, mut out: BufWriter<impl Write>) -> Result<()> {
     let log = EmbeddedLog::open_read_only(&options.data_dir)?;
-    let partition = TopicPartition { topic: Arc::from(options.topic.as_str()), partition: 0 };
+    let partition = TopicPartition {
+        topic: Arc::from(options.topic.as_str()),
+        partition: 0,
+    };
     if log.topic(&options.topic).is_none() {
         let known: Vec<String> = log.topics().iter().map(|topic| topic.name.to_string()).collect();
-        bail!("no topic {:?} in {}; there are: {}", options.topic, options.data_dir.display(), known.join(", "));
+        bail!(
+            "no topic {:?} in {}; there are: {}",
+            options.topic,
+            options.data_dir.display(),
+            known.join(", ")
+        );
     }
     let mut end = log.end(&partition)?;
     let mut from = match options.from {
@@ -130,13 +148,23 @@ fn print(out: &mut impl Write, partition: &TopicPartition, record: &Record<'_>, 
         timestamp: record.timestamp_ms,
         key: record.key.map(|bytes| field(bytes, raw)),
         value: record.value.map(|bytes| field(bytes, raw)),
-        headers: record.headers().map(|(key, value)| HeaderLine { key, value: String::from_utf8_lossy(value) }).collect(),
+        headers: record
+            .headers()
+            .map(|(key, value)| HeaderLine {
+                key,
+                value: String::from_utf8_lossy(value),
+            })
+            .collect(),
     };
     serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?;
     Ok(out.write_all(b"\n")?)
 }
 
 fn field(bytes: &[u8], raw: bool) -> Field<'_> {
-    let parsed = if raw { None } else { serde_json::from_slice::<&RawValue>(bytes).ok() };
+    let parsed = if raw {
+        None
+    } else {
+        serde_json::from_slice::<&RawValue>(bytes).ok()
+    };
     parsed.map_or_else(|| Field::Text(String::from_utf8_lossy(bytes)), Field::Json)
 }

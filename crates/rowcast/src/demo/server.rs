@@ -49,8 +49,6 @@ pub struct ServerOptions {
     pub password: Option<String>,
     /// Created when the data directory is made.
     pub database: String,
-    /// SQL that is run in `database` when the data directory is made.
-    pub init_sql: Option<String>,
     /// False loses committed data when the *machine* stops; a killed server loses nothing either way.
     pub fsync: bool,
     /// More settings, as in `postgresql.conf`; they win over ours.
@@ -168,8 +166,9 @@ impl Server {
         format!("{password}psql -h 127.0.0.1 -p {port} -U {user} {database}")
     }
 
-    /// Runs `initdb`, makes the database and runs the initial SQL, all beside the final place: a data directory that
-    /// exists under its own name is whole.
+    /// Runs `initdb` and makes the database, both beside the final place: a data directory that exists under its own
+    /// name is whole. Tables are not made here: single-user mode gives them oids below 16384, which PostgreSQL never
+    /// publishes.
     fn initialise(&self) -> anyhow::Result<()> {
         let data_dir = &self.options.data_dir;
         if let Ok(version) = fs::read_to_string(data_dir.join("PG_VERSION")) {
@@ -199,9 +198,6 @@ impl Server {
                 "postgres",
                 &format!("CREATE DATABASE {}", quoted(&self.options.database)),
             )?;
-        }
-        if let Some(sql) = &self.options.init_sql {
-            self.run_single_user(&unfinished, &self.options.database, sql)?;
         }
         fs::rename(&unfinished, data_dir).with_context(|| format!("renaming {}", unfinished.display()))
     }

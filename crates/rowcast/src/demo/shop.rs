@@ -7,20 +7,83 @@
 const ORDERS_KEPT: u32 = 250;
 
 const FIRST_NAMES: &[&str] = &[
-    "Ada", "Björn", "Chiara", "Dmitri", "Esra", "Fatou", "Grace", "Hiroshi", "Ingrid", "Jonas", "Katarína", "Liam", "Mei",
-    "Noor", "Oluwaseun", "Priya", "Quentin", "Rosa", "Søren", "Tomasz", "Uma", "Valentina", "Wanjiru", "Xavier", "Yusuf", "Zoë",
+    "Ada",
+    "Björn",
+    "Chiara",
+    "Dmitri",
+    "Esra",
+    "Fatou",
+    "Grace",
+    "Hiroshi",
+    "Ingrid",
+    "Jonas",
+    "Katarína",
+    "Liam",
+    "Mei",
+    "Noor",
+    "Oluwaseun",
+    "Priya",
+    "Quentin",
+    "Rosa",
+    "Søren",
+    "Tomasz",
+    "Uma",
+    "Valentina",
+    "Wanjiru",
+    "Xavier",
+    "Yusuf",
+    "Zoë",
 ];
 
 const LAST_NAMES: &[&str] = &[
-    "Abe", "Brandt", "Costa", "Dubois", "Eriksen", "Fischer", "García", "Hansen", "Ito", "Jensen", "Kowalski", "Lindqvist",
-    "Müller", "Nakamura", "O'Brien", "Petrova", "Quist", "Rossi", "Şahin", "Tanaka", "Ueda", "Varga", "Wójcik", "Young", "Zhang",
+    "Abe",
+    "Brandt",
+    "Costa",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "García",
+    "Hansen",
+    "Ito",
+    "Jensen",
+    "Kowalski",
+    "Lindqvist",
+    "Müller",
+    "Nakamura",
+    "O'Brien",
+    "Petrova",
+    "Quist",
+    "Rossi",
+    "Şahin",
+    "Tanaka",
+    "Ueda",
+    "Varga",
+    "Wójcik",
+    "Young",
+    "Zhang",
 ];
 
 const PRODUCTS: &[&str] = &[
-    "Espresso machine", "Trail running shoes", "Mechanical keyboard", "Cast-iron pan", "Noise-cancelling headphones",
-    "Rain jacket", "Desk lamp", "Bicycle pump", "Chess set", "Sourdough starter kit", "Fountain pen", "Camping stove",
-    "Linen sheets", "Pocket telescope", "Yoga mat", "Ceramic teapot", "Solar charger", "Wool socks, 3 pairs",
-    "Garden shears", "Board game: Harbour Town",
+    "Espresso machine",
+    "Trail running shoes",
+    "Mechanical keyboard",
+    "Cast-iron pan",
+    "Noise-cancelling headphones",
+    "Rain jacket",
+    "Desk lamp",
+    "Bicycle pump",
+    "Chess set",
+    "Sourdough starter kit",
+    "Fountain pen",
+    "Camping stove",
+    "Linen sheets",
+    "Pocket telescope",
+    "Yoga mat",
+    "Ceramic teapot",
+    "Solar charger",
+    "Wool socks, 3 pairs",
+    "Garden shears",
+    "Board game: Harbour Town",
 ];
 
 /// The statement for one throw of the dice (any number; its parts decide step, name and product).
@@ -90,7 +153,14 @@ mod tests {
     fn every_kind_of_change_is_played() {
         let mut dice = Dice(1);
         let played: Vec<String> = (0..500).map(|_| statement(dice.throw())).collect();
-        for verb in ["INSERT", "'packed'", "'shipped'", "'delivered'", "'cancelled'", "DELETE"] {
+        for verb in [
+            "INSERT",
+            "'packed'",
+            "'shipped'",
+            "'delivered'",
+            "'cancelled'",
+            "DELETE",
+        ] {
             assert!(played.iter().any(|sql| sql.contains(verb)), "no {verb}");
         }
     }

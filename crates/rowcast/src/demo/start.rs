@@ -53,7 +53,10 @@ impl DemoOptions {
     pub fn from_arguments(arguments: &ArgMatches) -> Result<DemoOptions> {
         let text = |name: &str| arguments.get_one::<String>(name).cloned().unwrap_or_default();
         let traffic = arguments.get_one::<f64>("traffic").copied().unwrap_or_default();
-        anyhow::ensure!((0.0..=100_000.0).contains(&traffic), "--traffic takes changes a second, 0 to 100000");
+        anyhow::ensure!(
+            (0.0..=100_000.0).contains(&traffic),
+            "--traffic takes changes a second, 0 to 100000"
+        );
         Ok(DemoOptions {
             traffic,
             dir: text("dir").into(),
@@ -74,8 +77,9 @@ pub fn demo(options: DemoOptions, runtime: Runtime) -> Result<()> {
     let psql = server.psql_line();
     let outcome = runtime.block_on(async {
         let stop = run::stop_signal()?;
+        let config = ConnectorConfig::from_json(&fs::read_to_string(&settings.connectors[0])?)?;
+        Session::open(&config, "rowcast demo").await?.execute(INIT_SQL).await?;
         if options.traffic > 0.0 {
-            let config = ConnectorConfig::from_json(&fs::read_to_string(&settings.connectors[0])?)?;
             tokio::spawn(play_shop(config, options.traffic, stop.clone()));
         }
         run::run(settings, stop, |addresses| greet(addresses, &psql, &options)).await
@@ -88,8 +92,14 @@ pub fn demo(options: DemoOptions, runtime: Runtime) -> Result<()> {
 fn start_server(options: &DemoOptions, dir: &Path) -> Result<Server> {
     // A data directory that exists wants the major version that made it.
     let data_dir = dir.join("postgres");
-    let major = fs::read_to_string(data_dir.join("PG_VERSION")).ok().and_then(|version| version.trim().parse().ok());
-    let binaries = Binaries::find(&Wanted { bin_dir: options.pg_bin.clone(), major, ..Wanted::default() })?;
+    let major = fs::read_to_string(data_dir.join("PG_VERSION"))
+        .ok()
+        .and_then(|version| version.trim().parse().ok());
+    let binaries = Binaries::find(&Wanted {
+        bin_dir: options.pg_bin.clone(),
+        major,
+        ..Wanted::default()
+    })?;
     println!("Starting {binaries} ...");
     Server::start(ServerOptions {
         binaries,
@@ -98,7 +108,6 @@ fn start_server(options: &DemoOptions, dir: &Path) -> Result<Server> {
         user: USER.into(),
         password: Some(PASSWORD.into()),
         database: DATABASE.into(),
-        init_sql: Some(INIT_SQL.into()),
         fsync: true,
         settings: vec![],
     })
@@ -106,7 +115,8 @@ fn start_server(options: &DemoOptions, dir: &Path) -> Result<Server> {
 
 /// The settings of `rowcast run`, with a connector file that names the private server's port.
 fn settings(options: &DemoOptions, dir: &Path, pg_port: u16) -> Result<settings::Settings> {
-    let mut connector: serde_json::Value = serde_json::from_str(CONNECTOR_JSON).context("register-orders-connector.json")?;
+    let mut connector: serde_json::Value =
+        serde_json::from_str(CONNECTOR_JSON).context("register-orders-connector.json")?;
     connector["config"]["database.hostname"] = "127.0.0.1".into();
     connector["config"]["database.port"] = pg_port.to_string().into();
     connector["config"]["publication.autocreate.mode"] = "filtered".into();
@@ -129,13 +139,18 @@ fn greet(addresses: &run::Addresses, psql: &str, options: &DemoOptions) {
     println!("  PostgreSQL   {psql}");
     println!("\nOpen the page, then change a row from anywhere:\n");
     println!("  {psql} -c \"UPDATE orders SET status = 'shipped', updated_at = now() WHERE id = 1\"");
-    println!("  {psql} -c \"INSERT INTO orders (customer_name, product_name, status) VALUES ('Ada Lovelace', 'Desk lamp', 'pending')\"");
+    println!(
+        "  {psql} -c \"INSERT INTO orders (customer_name, product_name, status) VALUES ('Ada Lovelace', 'Desk lamp', 'pending')\""
+    );
     if options.traffic == 0.0 {
         println!("\n`--traffic` plays a shop by itself.");
     } else {
         println!("\nA shop is playing {} change(s) a second.", options.traffic);
     }
-    println!("Ctrl-C stops everything; the next start goes on with {}.\n", options.dir.display());
+    println!(
+        "Ctrl-C stops everything; the next start goes on with {}.\n",
+        options.dir.display()
+    );
 }
 
 /// Runs the shop's statements until `stop`. A lost connection ends the show, not the demo.
