@@ -192,6 +192,11 @@ impl Registration {
         self.signal.heard_s.store(self.now(), Ordering::Relaxed);
     }
 
+    /// Whether the client took nothing when it was last offered something.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.signal.stalled_s.load(Ordering::Relaxed) != 0
+    }
+
     /// Data waits and the client takes none.
     pub(crate) fn stalled(&self) {
         if self.signal.stalled_s.load(Ordering::Relaxed) == 0 {

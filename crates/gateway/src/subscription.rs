@@ -210,24 +210,25 @@ impl Subscription {
 
     /// Hands out what is to be sent next until `each` has enough. Call after [`Subscription::advance`] said yes.
     pub(crate) fn slices(&mut self, readers: &Readers, each: &mut dyn FnMut(Slice) -> bool) {
-        match &self.stage {
+        let is_kept = match &self.stage {
             Stage::Sending(sending) => {
                 each(Slice {
                     frames: sending.frames.clone(),
                     from: sending.from,
                 });
+                true
             }
-            Stage::Live { position } => {
-                if !self.membership.feed().read(*position, each) {
-                    self.topic.shared.metrics.ring_misses.inc();
-                    self.replay(readers);
-                }
-            }
-            _ => {}
+            Stage::Live { position } => self.membership.feed().read(*position, each),
+            _ => true,
+        };
+        if !is_kept {
+            self.topic.shared.metrics.ring_misses.inc();
+            self.replay(readers);
         }
     }
 
-    /// A slice was sent up to `to`, the end of one of its frames. True when this was the first session to send it.
+    /// A slice was sent up to `to`, the end of one of its frames. Tells from where on this session was the feed's first
+    /// to send it, if it was.
     pub(crate) fn sent(&mut self, slice: &Slice, to: usize, readers: &Readers) -> Option<usize> {
         match &mut self.stage {
             Stage::Live { position } => {

@@ -69,7 +69,12 @@ impl Stage {
 
     /// Another gateway on the same log: it has no frames in its rings. Told by its address.
     pub async fn another_gateway(&self) -> SocketAddr {
-        let gateway = Gateway::start(self.log.clone(), GatewayOptions::default());
+        self.serve(Gateway::start(self.log.clone(), GatewayOptions::default()))
+            .await
+    }
+
+    /// Serves a gateway until the stage's own stops.
+    pub async fn serve(&self, gateway: Arc<Gateway>) -> SocketAddr {
         gateway.ready().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
