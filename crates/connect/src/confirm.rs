@@ -23,6 +23,14 @@ const IDLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Each takes a record and an fsync; the server offers one at least every half `wal_sender_timeout` (30 s).
 const IDLE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What a keepalive offers while nothing of ours is under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdlePosition {
+    pub(crate) wal_end: Lsn,
+    /// The server waits for an answer.
+    pub(crate) asked: bool,
+}
+
 /// Commits on their way to durability, and what was confirmed.
 #[derive(Debug)]
 pub(crate) struct Confirmation {
@@ -84,14 +92,15 @@ impl Confirmation {
             .inspect(|&lsn| self.confirmed = lsn)
     }
 
-    /// The server's WAL end, offered in a keepalive: worth writing down and confirming?
-    pub(crate) fn idle(&self, wal_end: Lsn, now: Instant) -> bool {
+    /// The server's WAL end, offered in a keepalive: worth writing down and confirming? A server that asks gets its
+    /// answer at once: one that shuts down waits for it.
+    pub(crate) fn idle(&self, IdlePosition { wal_end, asked }: IdlePosition, now: Instant) -> bool {
         let quiet = !self.in_transaction && self.appended.is_none() && self.pending.is_empty();
         let behind = wal_end.0.saturating_sub(self.confirmed.0);
         let due = self
             .last_idle
             .is_none_or(|last| now.duration_since(last) >= IDLE_INTERVAL);
-        quiet && behind > 0 && (behind >= IDLE_BYTES_MAX || due)
+        quiet && behind > 0 && (asked || behind >= IDLE_BYTES_MAX || due)
     }
 
     /// An idle position was written down durably.
@@ -122,6 +131,10 @@ impl Confirmation {
 mod tests {
     use super::*;
 
+    fn offered(wal_end: Lsn) -> IdlePosition {
+        IdlePosition { wal_end, asked: false }
+    }
+
     #[test]
     fn t01_a_commit_is_confirmed_only_after_its_flush_is_durable() {
         let mut confirmation = Confirmation::new(Lsn(5));
@@ -138,15 +151,15 @@ mod tests {
     fn t02_a_keepalive_confirms_nothing_while_a_commit_waits_for_its_sync() {
         let now = Instant::now();
         let mut confirmation = Confirmation::new(Lsn(5));
-        assert!(confirmation.idle(Lsn(50), now));
+        assert!(confirmation.idle(offered(Lsn(50)), now));
         confirmation.begin();
-        assert!(!confirmation.idle(Lsn(50), now), "inside a transaction");
+        assert!(!confirmation.idle(offered(Lsn(50)), now), "inside a transaction");
         confirmation.commit(Lsn(10));
-        assert!(!confirmation.idle(Lsn(50), now), "appended, not flushed");
+        assert!(!confirmation.idle(offered(Lsn(50)), now), "appended, not flushed");
         confirmation.flushed(FlushSeq(1));
-        assert!(!confirmation.idle(Lsn(50), now), "flushed, not durable");
+        assert!(!confirmation.idle(offered(Lsn(50)), now), "flushed, not durable");
         confirmation.durable(FlushSeq(1));
-        assert!(confirmation.idle(Lsn(50), now));
+        assert!(confirmation.idle(offered(Lsn(50)), now));
     }
 
     #[test]
@@ -154,11 +167,24 @@ mod tests {
         let now = Instant::now();
         let mut confirmation = Confirmation::new(Lsn(5));
         confirmation.idle_written(Lsn(50), now);
-        assert!(!confirmation.idle(Lsn(51), now), "a trickle waits for the interval");
-        assert!(confirmation.idle(Lsn(51), now + IDLE_INTERVAL));
-        assert!(confirmation.idle(Lsn(50 + IDLE_BYTES_MAX), now));
         assert!(
-            !confirmation.idle(Lsn(50), now + IDLE_INTERVAL),
+            !confirmation.idle(offered(Lsn(51)), now),
+            "a trickle waits for the interval"
+        );
+        assert!(
+            confirmation.idle(
+                IdlePosition {
+                    wal_end: Lsn(51),
+                    asked: true
+                },
+                now
+            ),
+            "a server that asks is answered"
+        );
+        assert!(confirmation.idle(offered(Lsn(51)), now + IDLE_INTERVAL));
+        assert!(confirmation.idle(offered(Lsn(50 + IDLE_BYTES_MAX)), now));
+        assert!(
+            !confirmation.idle(offered(Lsn(50)), now + IDLE_INTERVAL),
             "never backwards, never for nothing"
         );
     }

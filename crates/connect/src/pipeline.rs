@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     ConnectMetrics, ConnectorError,
     clock::now_ns,
-    confirm::Confirmation,
+    confirm::{Confirmation, IdlePosition},
     held::Held,
     metadata::{MetadataTopics, stopped},
     schemas::Schemas,
@@ -100,8 +100,8 @@ impl Pipeline {
                 }
                 event = stream.next() => {
                     let keepalive = self.take(event?).await?;
-                    if let Some(wal_end) = keepalive {
-                        self.idle(&mut stream, wal_end, store, state).await?;
+                    if let Some(position) = keepalive {
+                        self.idle(&mut stream, position, store, state).await?;
                     }
                     self.drain_buffered(&mut stream, store, state).await?;
                 }
@@ -122,8 +122,8 @@ impl Pipeline {
             if let StreamEvent::Idle = event {
                 return self.flush_if_dirty();
             }
-            if let Some(wal_end) = self.take(event).await? {
-                self.idle(stream, wal_end, store, state).await?;
+            if let Some(position) = self.take(event).await? {
+                self.idle(stream, position, store, state).await?;
             }
             if self.unflushed_bytes > UNFLUSHED_BYTES_MAX {
                 self.flush(Visibility::Now)?;
@@ -132,14 +132,22 @@ impl Pipeline {
         }
     }
 
-    /// Takes one event. A keepalive's WAL end is handed back: confirming needs the stream that lent the event.
-    async fn take(&mut self, event: StreamEvent<'_>) -> Result<Option<Lsn>, ConnectorError> {
+    /// Takes one event. A keepalive's position is handed back: confirming needs the stream that lent the event.
+    async fn take(&mut self, event: StreamEvent<'_>) -> Result<Option<IdlePosition>, ConnectorError> {
         match event {
             StreamEvent::Change(table, change) => self.append(table, &change).await?,
             StreamEvent::Begin { .. } => self.confirmation.begin(),
             StreamEvent::Commit(mark) => self.commit(mark)?,
             StreamEvent::Table(table) => self.route(table)?,
-            StreamEvent::Keepalive { wal_end } => return Ok(Some(wal_end)),
+            StreamEvent::Keepalive {
+                wal_end,
+                reply_requested,
+            } => {
+                return Ok(Some(IdlePosition {
+                    wal_end,
+                    asked: reply_requested,
+                }));
+            }
             StreamEvent::Idle => self.flush_if_dirty()?,
         }
         Ok(None)
@@ -298,13 +306,14 @@ impl Pipeline {
     async fn idle(
         &mut self,
         stream: &mut Stream,
-        wal_end: Lsn,
+        position: IdlePosition,
         store: &StateStore,
         state: &mut State,
     ) -> Result<(), ConnectorError> {
+        let wal_end = position.wal_end;
         self.wal_end = self.wal_end.max(wal_end);
         let now = Instant::now();
-        if self.confirmation.idle(wal_end, now) {
+        if self.confirmation.idle(position, now) {
             state.confirmed = wal_end.0;
             store.save(state).await?;
             self.confirmation.idle_written(wal_end, now);

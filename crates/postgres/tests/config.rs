@@ -63,10 +63,7 @@ fn the_demo_s_own_file_needs_no_words() {
         (config.dbname.as_str(), config.tls.mode),
         ("orders_db", SslMode::Prefer)
     );
-    assert_eq!(
-        (config.slot_name.as_str(), config.slot_drop_on_stop),
-        ("debezium", false)
-    );
+    assert_eq!(config.slot_name, "debezium");
     assert_eq!(
         (config.publication_name.as_str(), config.publication_mode),
         ("dbz_publication", PublicationMode::AllTables)
@@ -89,19 +86,17 @@ fn the_demo_s_own_file_needs_no_words() {
 fn values_may_be_strings_numbers_or_booleans() {
     let text = config(&[
         r#""database.port": "6543""#,
-        r#""slot.drop.on.stop": "TRUE""#,
+        r#""tombstones.on.delete": "FALSE""#,
         r#""tasks.max": " 1 ""#,
     ]);
     let plain = config(&[
         r#""database.port": 6543"#,
-        r#""slot.drop.on.stop": true"#,
+        r#""tombstones.on.delete": false"#,
         r#""tasks.max": 1"#,
     ]);
-    assert_eq!(
-        (text.port, text.slot_drop_on_stop),
-        (plain.port, plain.slot_drop_on_stop)
-    );
-    assert_eq!((plain.port, plain.slot_drop_on_stop), (6543, true));
+    let tombstones = |config: &ConnectorConfig| config.event_options("").tombstones_on_delete;
+    assert_eq!((text.port, tombstones(&text)), (plain.port, tombstones(&plain)));
+    assert_eq!((plain.port, tombstones(&plain)), (6543, false));
     assert_eq!(config(&[r#""database.port": null"#, r#""slot.name": """#]).port, 5432);
     assert_eq!(
         error(r#""database.port": [5432]"#),

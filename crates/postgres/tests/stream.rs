@@ -224,7 +224,7 @@ async fn other_databases_writes_do_not_hold_wal_back() {
     let written = support::lsn(&server.sql("SELECT pg_current_wal_flush_lsn()"));
     let confirming = async {
         while stream.confirmed() < written {
-            if let StreamEvent::Keepalive { wal_end } = stream.next().await.expect("connected") {
+            if let StreamEvent::Keepalive { wal_end, .. } = stream.next().await.expect("connected") {
                 stream.confirm(wal_end).await.expect("connected");
             }
         }

@@ -16,7 +16,7 @@ mod suggest;
 mod table;
 mod values;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 pub use captured::CapturedTables;
 pub use host::refused_address;
@@ -51,8 +51,6 @@ pub struct ConnectorConfig {
     pub tls: TlsOptions,
     /// `slot.name`.
     pub slot_name: String,
-    /// `slot.drop.on.stop`.
-    pub slot_drop_on_stop: bool,
     /// `publication.name`, unquoted.
     pub publication_name: String,
     /// `publication.autocreate.mode`.
@@ -67,8 +65,6 @@ pub struct ConnectorConfig {
     pub tombstones_on_delete: bool,
     /// `unavailable.value.placeholder`, with `hex:` undone.
     pub unavailable_value_placeholder: String,
-    /// `status.update.interval.ms`.
-    pub status_update_interval: Duration,
     remarks: Vec<String>,
 }
 
@@ -108,7 +104,6 @@ impl ConnectorConfig {
             dbname: text("database.dbname"),
             tls: TlsOptions::build(values),
             slot_name: text("slot.name"),
-            slot_drop_on_stop: values.switch("slot.drop.on.stop"),
             publication_name: text("publication.name"),
             publication_mode: PublicationMode::build(values),
             snapshot_mode: SnapshotMode::build(values),
@@ -117,7 +112,6 @@ impl ConnectorConfig {
             tombstones_on_delete: values.switch("tombstones.on.delete"),
             unavailable_value_placeholder: check::placeholder(values.text("unavailable.value.placeholder"))
                 .expect("checked with the others"),
-            status_update_interval: Duration::from_millis(values.whole("status.update.interval.ms")),
             remarks,
         }
     }

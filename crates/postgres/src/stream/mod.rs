@@ -78,6 +78,8 @@ pub enum StreamEvent<'a> {
     Keepalive {
         /// The server's WAL end.
         wal_end: Lsn,
+        /// The server waits to hear how far we are: it shuts down, or wonders whether we live.
+        reply_requested: bool,
     },
     /// Nothing more is buffered: hand on what you have, then call `next` again, which waits. Not said twice in a row.
     Idle,
@@ -91,7 +93,7 @@ enum Step {
     Row,
     Truncate(u32, Position, Origin),
     Commit(TransactionMark),
-    Keepalive(Lsn),
+    Keepalive(Lsn, bool),
     Idle,
 }
 
@@ -179,7 +181,10 @@ impl Stream {
                 },
             ),
             Step::Commit(mark) => StreamEvent::Commit(mark),
-            Step::Keepalive(wal_end) => StreamEvent::Keepalive { wal_end },
+            Step::Keepalive(wal_end, reply_requested) => StreamEvent::Keepalive {
+                wal_end,
+                reply_requested,
+            },
             Step::Idle => StreamEvent::Idle,
         })
     }
@@ -288,7 +293,7 @@ impl Stream {
         if reply_requested {
             self.feedback.answer();
         }
-        (!self.transactions.is_open()).then_some(Step::Keepalive(wal_end))
+        (!self.transactions.is_open()).then_some(Step::Keepalive(wal_end, reply_requested))
     }
 
     /// A row is decoded only if somebody wants it; it stays in the buffer until its event has been used.
@@ -345,7 +350,7 @@ impl Stream {
                 Some(
                     match self.transactions.commit(commit_lsn, end_lsn).map_err(out_of_order)? {
                         Ended::Whole(mark) => Step::Commit(mark),
-                        Ended::Nothing(wal_end) => Step::Keepalive(wal_end),
+                        Ended::Nothing(wal_end) => Step::Keepalive(wal_end, false),
                     },
                 )
             }

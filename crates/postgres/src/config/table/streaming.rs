@@ -38,7 +38,13 @@ pub(super) const STREAMING: &[Property] = &[
     // loses nothing with pgoutput: a remark says so.
     declare("plugin.name", PLUGIN, Some("pgoutput"), Must, Honoured),
     declare("slot.name", SLOT_NAME, Some("debezium"), Must, Honoured),
-    declare("slot.drop.on.stop", Switch, Some("false"), Must, Honoured),
+    declare(
+        "slot.drop.on.stop",
+        Switch,
+        Some("false"),
+        Must,
+        NotYet("the slot would be kept when the connector stops"),
+    ),
     declare(
         "slot.failover",
         Switch,
@@ -122,7 +128,7 @@ pub(super) const STREAMING: &[Property] = &[
         Whole(1, 3_600_000),
         Some("10000"),
         Often,
-        Honoured,
+        NotYetHarmless("the server is answered at once, and hears of us every third of its wal_sender_timeout"),
     ),
     declare(
         "lsn.flush.mode",
