@@ -10,11 +10,11 @@ use std::{
     process::Command,
 };
 
+use anyhow::{Context as _, Result, bail};
 use rowcast::demo::{
     binaries::{Binaries, Wanted},
     server::{Server, ServerOptions, free_port},
 };
-use anyhow::{Context as _, Result, bail};
 
 use crate::{interrupt, wire::Connection};
 

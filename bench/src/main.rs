@@ -5,7 +5,6 @@
 
 mod bench;
 mod client;
-mod demo;
 mod feed;
 mod generator;
 mod histogram;
