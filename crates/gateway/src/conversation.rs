@@ -162,6 +162,8 @@ impl Conversation {
         let start = start.map_err(|error| refuse(ErrorCode::BadCursor, error.to_string()))?;
         let schema = schema_at(&topic, start);
         let subscription = Subscription::new(topic, Format::V1, start, subscribe.snapshot, self.signal.clone());
+        // Most clients have one: room for four, as a vector would take, is memory for nothing.
+        self.subscriptions.reserve_exact(1);
         self.subscriptions.push(subscription);
         Ok(ServerMessage::Subscribed(Subscribed {
             sub,

@@ -209,10 +209,11 @@ impl Connection {
     }
 }
 
-/// The socket behind an upgraded connection and the bytes that were read too far; hyper's buffers are gone with it.
-async fn bare(upgrade: hyper::upgrade::OnUpgrade) -> Option<(TcpStream, Bytes)> {
+/// The socket behind an upgraded connection and the bytes that were read too far: copied, because even an empty slice
+/// of hyper's buffer would keep its 8 KiB for as long as the session lives.
+async fn bare(upgrade: hyper::upgrade::OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
     let parts = upgrade.await.ok()?.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
 fn refusal(refused: Refused) -> Response<Body> {

@@ -4,7 +4,9 @@
 //! Rows and keys are copied from the record; a record that is not well-formed JSON never reaches a client's parser.
 
 use rowcast_log::Record;
-use rowcast_protocol::{ChangeParts, CursorKey, ErrorCode, Failure, Live, Reset, SchemaChange, ServerMessage};
+use rowcast_protocol::{
+    ChangeParts, CursorKey, ErrorCode, Failure, Live, Reset, ResetReason, SchemaChange, ServerMessage,
+};
 
 use crate::{
     envelope::{Envelope, NotAChange, key_payload},
@@ -172,11 +174,11 @@ impl Voice {
     }
 
     /// Appends "forget what you have"; the caller ends the frame.
-    pub(crate) fn reset(&self, reason: rowcast_protocol::ResetReason, why: &str, out: &mut FramesBuilder) {
+    pub(crate) fn reset(&self, reason: ResetReason, out: &mut FramesBuilder) {
         let message = ServerMessage::Reset(Reset {
             sub: self.sub,
             reason,
-            message: why.to_owned(),
+            message: reset_sentence(reason).to_owned(),
         });
         self.message("reset", None, &message, out);
     }
@@ -247,6 +249,16 @@ impl Voice {
             out.end(next_offset, 0);
         }
         out.take()
+    }
+}
+
+fn reset_sentence(reason: ResetReason) -> &'static str {
+    match reason {
+        ResetReason::OtherEpoch => "the topic was made anew since the cursor was given out",
+        ResetReason::OtherTopic => "the cursor belongs to another topic",
+        ResetReason::Expired => "the log no longer keeps what came after the cursor",
+        ResetReason::FellBehind => "this client was so slow that the log no longer keeps what comes next",
+        _ => "the subscription begins anew",
     }
 }
 

@@ -351,7 +351,7 @@ impl Subscription {
         let end_offset = self.topic.end_offset();
         let shape = self.topic.shared.schemas.at(&self.topic.name, end_offset);
         let frames = self.feed().voice.block(end_offset, |voice, out| {
-            voice.reset(reason, reset_sentence(reason), out);
+            voice.reset(reason, out);
             if let Some(shape) = shape {
                 voice.schema(&shape, out);
             }
@@ -491,15 +491,5 @@ impl Produced {
             rows: 0,
             then: Then::End,
         }
-    }
-}
-
-fn reset_sentence(reason: ResetReason) -> &'static str {
-    match reason {
-        ResetReason::OtherEpoch => "the topic was made anew since the cursor was given out",
-        ResetReason::OtherTopic => "the cursor belongs to another topic",
-        ResetReason::Expired => "the log no longer keeps what came after the cursor",
-        ResetReason::FellBehind => "this client was so slow that the log no longer keeps what comes next",
-        _ => "the subscription begins anew",
     }
 }
