@@ -70,6 +70,27 @@ impl Installation {
         Ok(product)
     }
 
+    /// Starts it and waits until it follows its slot: an empty snapshot is behind it, a later start finds the slot.
+    pub(crate) fn start_streaming(&self, database: &Database) -> Result<Product> {
+        let mut product = self.start()?;
+        let mut connection = database.connect()?;
+        let streaming = format!(
+            "SELECT count(*) FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid \
+             WHERE s.slot_name = 'slot_{}' AND r.state = 'streaming'",
+            database.name
+        );
+        let streams = || connection.scalar(&streaming).is_ok_and(|count| count == "1");
+        let pause = Duration::from_millis(5);
+        wait_until(
+            "streaming from its slot",
+            READY_TIME_MAX,
+            pause,
+            &mut product.running,
+            streams,
+        )?;
+        Ok(product)
+    }
+
     /// Starts it and does not wait.
     pub(crate) fn spawn(&self) -> Result<Product> {
         let public = SocketAddr::from(([127, 0, 0, 1], process::free_port()?));

@@ -26,7 +26,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
     let rows = bench.choose(1_000_000, 100_000);
     let database = bench.database()?;
     let installation = Installation::new(bench, &database)?;
-    installation.start()?.stop()?;
+    installation.start_streaming(&database)?.stop()?;
     recvlogical::create_slot(&database, "peer_before")?;
     recvlogical::create_slot(&database, "peer_after")?;
     let end_lsn = write_waiting_rows(&database, rows)?;
@@ -55,7 +55,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
             vec![
                 figure("rows", our_rate, "/s"),
                 figure("took", ours.as_secs_f64(), "s"),
-                figure("CPU", cpu_s, "s"),
+                figure("server", cpu_s, "CPU s"),
                 figure("peak", peak_bytes as f64 / 1e6, "MB"),
             ],
         ),

@@ -112,7 +112,7 @@ pub(crate) fn ten_thousand(bench: &mut Bench) -> Result<Row> {
 
 fn ours(bench: &mut Bench, shape: Shape, door: fn(&Product) -> Endpoint) -> Result<FanOut> {
     let database = bench.database()?;
-    let product = Installation::new(bench, &database)?.start()?;
+    let product = Installation::new(bench, &database)?.start_streaming(&database)?;
     let mut feed = TableFeed::new(database.connect()?)?;
     let found = fan_out(
         bench,

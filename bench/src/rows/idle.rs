@@ -18,7 +18,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(3);
 
 pub(crate) fn memory(bench: &mut Bench) -> Result<Row> {
     let database = bench.database()?;
-    let product = Installation::new(bench, &database)?.start()?;
+    let product = Installation::new(bench, &database)?.start_streaming(&database)?;
     let resident_mb = || -> Result<f64> {
         std::thread::sleep(SETTLE_TIME);
         Ok(process::memory(product.pid())?.now_bytes as f64 / 1e6)
@@ -52,7 +52,7 @@ pub(crate) fn memory(bench: &mut Bench) -> Result<Row> {
 pub(crate) fn cpu(bench: &mut Bench) -> Result<Row> {
     let window = Duration::from_secs(bench.choose(30, 5));
     let database = bench.database()?;
-    let product = Installation::new(bench, &database)?.start()?;
+    let product = Installation::new(bench, &database)?.start_streaming(&database)?;
     let page = Subscriber::connect(&product.subscription())?;
     let clients = Generator::connect(bench, &product.plain(), 1_000)?;
     std::thread::sleep(SETTLE_TIME);

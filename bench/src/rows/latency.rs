@@ -39,7 +39,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
             walsender.receive(sequence)
         })?);
         drop(walsender);
-        let product = installation.start()?;
+        let product = installation.start_streaming(&database)?;
         let mut client = Subscriber::connect(&product.plain())?;
         attach(&database, &mut client)?;
         let first = first + commits + UNCOUNTED;

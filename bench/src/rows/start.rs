@@ -12,7 +12,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
     let starts = bench.choose(10, 3);
     let database = bench.database()?;
     let installation = Installation::new(bench, &database)?;
-    let first = installation.start()?;
+    let first = installation.start_streaming(&database)?;
     let first_ms = first.ready_after.as_secs_f64() * 1e3;
     first.stop()?;
     let mut took_ms = Vec::new();
