@@ -23,6 +23,10 @@ async fn ready(version: Version) -> Result<(Postgres, tokio_postgres::Client, Ro
     workload::create_tables(&database).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
+    // Ready comes before the first snapshot has made the topics; a follower asks until they are there.
+    for table in workload::TABLES {
+        Follower::start(rowcast.address(), table, true).live().await?;
+    }
     Ok((postgres, database, rowcast))
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
     PATIENCE,
-    client::Connection,
+    client::{Connection, Follower},
     postgres::{Postgres, Version},
     process::Rowcast,
     repetitions, workload,
@@ -84,6 +84,8 @@ async fn a_stalled_client_among_many_harms_nobody_and_catches_up() -> Result<()>
 
 /// A connection whose subscription is live.
 async fn live(address: &str) -> Result<Connection> {
+    // Ready comes before the first snapshot has made the topic; a follower asks until it is there.
+    Follower::start(address, "ledger", true).live().await?;
     let mut connection = Connection::open(address).await?;
     connection.subscribe("ledger", true, None).await?;
     connection.next_of("live").await?;

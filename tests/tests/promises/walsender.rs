@@ -48,6 +48,7 @@ async fn a_paused_process_goes_on_where_it_was() -> Result<()> {
     database
         .execute("INSERT INTO ledger VALUES (1, 1, 1, 'before')", &[])
         .await?;
+    followers[0].1.row(1).await?;
     rowcast.signal("STOP")?;
     let sql = "INSERT INTO ledger SELECT n, 1, n, repeat('paused ', 20) FROM generate_series(2, 100000) n";
     database.batch_execute(sql).await?;
