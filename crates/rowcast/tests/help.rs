@@ -17,6 +17,9 @@ fn help_is_what_the_golden_files_say() {
             fs::write(&path, &help).unwrap();
         }
         let golden = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(help, golden, "the help of {command} has changed; ROWCAST_BLESS=1 cargo test -p rowcast accepts it");
+        assert_eq!(
+            help, golden,
+            "the help of {command} has changed; ROWCAST_BLESS=1 cargo test -p rowcast accepts it"
+        );
     }
 }
