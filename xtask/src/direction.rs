@@ -76,6 +76,7 @@ mod tests {
         assert!(is_drawn("rowcast-connect", "rowcast-log"));
         assert!(is_drawn("rowcast", "rowcast-gateway"));
         assert!(is_drawn("rowcast-log", "rowcast-log"));
+        assert!(is_drawn("rowcast-log", "rowcast-log"));
         assert!(!is_drawn("rowcast-log", "rowcast-event"));
         assert!(!is_drawn("rowcast-gateway", "rowcast-postgres"));
         assert!(!is_drawn("a-new-crate", "rowcast-log"));

@@ -32,7 +32,10 @@ async fn kills_during_the_first_start_leave_one_slot() -> Result<()> {
         }
         rowcast.start_ready().await?;
         let follower = Follower::start(rowcast.address(), "ledger", true);
-        follower.live().await?;
+        // Live may come before the snapshot is durable; its rows then follow as changes.
+        follower
+            .until("the snapshot's rows", |seen| seen.rows.len() == 1_000)
+            .await?;
         let seen = follower.stop();
         checker::same_rows("the client", &seen.rows, &oracle::select(&database, "ledger").await?)?;
         let slots = database

@@ -94,14 +94,19 @@ async fn live(address: &str) -> Result<Connection> {
 
 /// Reads until the last row, looking only at keys: a thousand of these share the test's two cores with the product.
 async fn sees_every_row(mut connection: Connection) -> Result<()> {
-    for id in 1..=ROWS {
+    let mut last = 0;
+    while last < ROWS {
         let text = connection
             .next_text()
             .await
             .context("a client that reads was cut off")?;
+        if text.starts_with(r#"{"type":"schema""#) {
+            continue;
+        }
+        last += 1;
         ensure!(
-            text.contains(&format!(r#""key":{{"id":{id}}}"#)),
-            "expected the change of row {id}, not {:.200}",
+            text.contains(&format!(r#""key":{{"id":{last}}}"#)),
+            "expected the change of row {last}, not {:.200}",
             text.as_str()
         );
     }
