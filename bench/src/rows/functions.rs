@@ -1,6 +1,6 @@
 //! The hot functions alone, by the examples that their crates keep beside them.
 //!
-//! An example prints lines of `name: number unit`; other lines are for people and are passed over here.
+//! Every number that an example prints is taken, with the words before it and its unit.
 
 use std::{env, process::Command};
 
@@ -51,44 +51,45 @@ fn example_figures(bench: &Bench, package: &str, example: &str) -> Result<Vec<Fi
         .ancestors()
         .nth(2)
         .context("this program lies in target/<profile>/")?;
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            package,
-            "--example",
-            example,
-            "--target-dir",
-        ])
-        .arg(target)
-        .current_dir(&bench.root)
-        .output()
-        .context("running cargo")?;
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .args(arguments)
+            .args(["--quiet", "--release", "--package", package, "--target-dir"])
+            .arg(target);
+        cargo.current_dir(&bench.root).output().context("running cargo")
+    };
+    // All of them: the fan-out starts its clients from the example beside it.
+    cargo(&["build", "--examples"])?;
+    let output = cargo(&["run", "--example", example])?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         bail!("{}: {}", output.status, errors.lines().last().unwrap_or_default());
     }
     let figures: Vec<Figure> = String::from_utf8_lossy(&output.stdout)
         .lines()
-        .filter_map(parse)
+        .flat_map(parse)
         .collect();
     if figures.is_empty() {
-        bail!("it printed no line of the form `name: number unit`");
+        bail!("it printed no number");
     }
     Ok(figures)
 }
 
-/// `name: 1,234.5 unit of any words`
-fn parse(line: &str) -> Option<Figure> {
-    let (label, rest) = line.trim().split_once(':')?;
-    let (value, unit) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
-    Some(figure(
-        label.trim(),
-        value.replace([',', '_'], "").parse().ok()?,
-        unit.trim(),
-    ))
+/// `best 812 ns, median 840 ns`: each piece that holds a number is a figure, named by the words before it.
+fn parse(line: &str) -> Vec<Figure> {
+    line.split([',', ';', ':']).filter_map(piece).collect()
+}
+
+fn piece(text: &str) -> Option<Figure> {
+    let text = text.trim();
+    let start = text.find(|letter: char| letter.is_ascii_digit())?;
+    let (label, rest) = text.split_at(start);
+    let end = rest
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(rest.len());
+    let (value, unit) = rest.split_at(end);
+    Some(figure(label.trim(), value.parse().ok()?, unit.trim()))
 }
 
 #[cfg(test)]
@@ -96,13 +97,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_name_number_unit_is_a_figure_and_prose_is_not() {
-        let found = parse("  encode insert: 1,234.5 ns per change ").expect("a figure");
+    fn every_piece_with_a_number_is_a_figure_and_prose_is_not() {
+        let found = parse("orders change: best 812 ns, median 840.5 ns, appended 1200000/s, 656 bytes");
+        let found: Vec<_> = found
+            .iter()
+            .map(|f| (f.label.as_str(), f.value, f.unit.as_str()))
+            .collect();
         assert_eq!(
-            (found.label.as_str(), found.value, found.unit.as_str()),
-            ("encode insert", 1234.5, "ns per change")
+            found,
+            [
+                ("best", 812.0, "ns"),
+                ("median", 840.5, "ns"),
+                ("appended", 1_200_000.0, "/s"),
+                ("", 656.0, "bytes")
+            ]
         );
-        assert!(parse("warming up: please wait").is_none());
-        assert!(parse("done").is_none());
+        assert!(parse("warming up: please wait").is_empty());
     }
 }
