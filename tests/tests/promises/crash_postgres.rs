@@ -23,28 +23,32 @@ const LIFE_MAX: Duration = Duration::from_millis(1_500);
 crate::on_every_postgres!(an_immediate_stop_of_postgres_loses_and_repeats_nothing);
 
 async fn an_immediate_stop_of_postgres_loses_and_repeats_nothing(version: Version) -> Result<()> {
-    crashes(
-        "an_immediate_stop_of_postgres_loses_and_repeats_nothing",
-        version,
-        &[],
-        repetitions(6, 50),
-    )
-    .await
+    let test = "an_immediate_stop_of_postgres_loses_and_repeats_nothing";
+    stops(test, version, StopMode::Immediate, &[], repetitions(6, 50)).await
+}
+
+/// An ordinary restart ends the stream in order, with words that a crash does not say.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_restart_of_postgres_loses_and_repeats_nothing() -> Result<()> {
+    let test = "an_ordinary_restart_of_postgres_loses_and_repeats_nothing";
+    stops(test, Version::Installed, StopMode::Fast, &[], repetitions(3, 20)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn asynchronous_commits_that_a_crash_takes_back_were_never_delivered() -> Result<()> {
     let settings = [("synchronous_commit", "off"), ("wal_writer_delay", "200ms")];
-    crashes(
-        "asynchronous_commits_that_a_crash_takes_back_were_never_delivered",
+    let test = "asynchronous_commits_that_a_crash_takes_back_were_never_delivered";
+    stops(
+        test,
         Version::Installed,
+        StopMode::Immediate,
         &settings,
         repetitions(4, 30),
     )
     .await
 }
 
-async fn crashes(test: &str, version: Version, settings: &[(&str, &str)], crashes: usize) -> Result<()> {
+async fn stops(test: &str, version: Version, mode: StopMode, settings: &[(&str, &str)], times: usize) -> Result<()> {
     let mut random = Random::from_environment(test);
     let mut postgres = Postgres::start_with(version, settings)?;
     let database = postgres.connect().await?;
@@ -58,9 +62,9 @@ async fn crashes(test: &str, version: Version, settings: &[(&str, &str)], crashe
     }
 
     let load = Load::start(postgres.port(), 4, &mut random);
-    for _ in 0..crashes {
+    for _ in 0..times {
         tokio::time::sleep(random.pause(LIFE_MAX)).await;
-        postgres.stop(StopMode::Immediate)?;
+        postgres.stop(mode)?;
         rowcast.unready(|_| true).await?;
         postgres.start_again()?;
         rowcast.ready().await?;

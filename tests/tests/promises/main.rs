@@ -5,6 +5,7 @@
 
 mod clients;
 mod crash_postgres;
+mod demo;
 mod filter;
 mod identity;
 mod idle;

@@ -261,7 +261,8 @@ impl Stream {
                 let error = ConnectionError::Server(ServerError::parse(self.inbox.body(frame)));
                 Err(stream_failed(error, &self.config))
             }
-            b'c' => Err(SourceError::Gone("the server ended the replication stream".to_owned())),
+            // A server that shuts down ends the copy with its completion, not with CopyDone.
+            b'c' | b'C' | b'Z' => Err(SourceError::Gone("the server ended the replication stream".to_owned())),
             tag => Err(unexpected(tag, "replication").during("reading changes")),
         }
     }
