@@ -3,9 +3,10 @@
 //! Accepts any member order and white space, and the form with a schema beside its payload (`schemas.enable=true`), so
 //! a topic that a Debezium filled is served as well as our own. Knows nothing of clients.
 
+use memchr::memmem;
 use rowcast_protocol::Op;
 
-use crate::json;
+use crate::{json, toast};
 
 /// The parts of an envelope that clients get, as raw JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,24 @@ impl<'a> Envelope<'a> {
         })
     }
 
+    /// What a view must know, and no more: right for every record, fast for those that our capture and Debezium write.
+    /// `before` and the times are left out, and so is `after` when nothing of it was left out by PostgreSQL.
+    ///
+    /// A view follows whether anybody listens or not: parsing each record whole was 13 % of the process's CPU in a profile
+    /// of a million rows drained.
+    pub(crate) fn glance(value: &'a [u8]) -> Result<Envelope<'a>, NotAChange> {
+        match letter_at_the_end(value).and_then(Op::from_letter) {
+            Some(op) if !toast::may_have_placeholder(value) => Ok(Envelope {
+                op,
+                before: None,
+                after: None,
+                ts_ms: None,
+                ts_us: None,
+            }),
+            _ => Envelope::parse(value),
+        }
+    }
+
     /// One level only: a payload inside a payload is no envelope.
     fn parse_payload(payload: &'a [u8]) -> Result<Envelope<'a>, NotAChange> {
         let has_op = json::members(payload).is_some_and(|mut members| members.any(|(name, _)| name == b"op"));
@@ -69,6 +88,21 @@ impl<'a> Envelope<'a> {
     pub(crate) fn commit_ts_us(&self) -> i64 {
         self.ts_us.or(self.ts_ms.map(|ms| ms.saturating_mul(1000))).unwrap_or(0)
     }
+}
+
+/// The longest text of what follows `op` in an envelope: three times of at most 20 digits.
+const AFTER_OP_BYTES_MAX: usize = 96;
+
+/// The letter of `op`, if it is among the scalars that end the envelope. Inside a string the quotes would be escaped, and
+/// inside an object more than one brace would follow: so what looks like the member is the member.
+fn letter_at_the_end(value: &[u8]) -> Option<u8> {
+    let start = value.strip_prefix(b"{\"before\":")?;
+    let end = &start[start.len().saturating_sub(AFTER_OP_BYTES_MAX)..];
+    let at = memmem::rfind(end, b",\"op\":\"")?;
+    let (letter, rest) = end[at + 7..].split_first()?;
+    let scalars = rest.strip_prefix(b"\"")?.strip_suffix(b"}")?;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"\"_:,".contains(byte);
+    scalars.iter().all(plain).then_some(*letter)
 }
 
 /// Why a record's value is not sent as a change.
@@ -138,6 +172,31 @@ mod tests {
             (foreign.after, foreign.commit_ts_us()),
             (Some(&br#"{"id" : 7}"#[..]), 5000)
         );
+    }
+
+    #[test]
+    fn a_glance_finds_the_same_operation_or_looks_closer() {
+        let wrapped = format!(r#"{{"schema":{{}},"payload":{OURS}}}"#);
+        let with_placeholder = OURS.replace("a \\\"b", "__debezium_unavailable_value");
+        let tricky = r#"{"before":null,"after":{"a":",\"op\":\"d\"}"},"op":"c","ts_ms":1}"#;
+        let nested = r#"{"before":null,"op":"u","after":{"x":1,"op":"d"}}"#;
+        let last = r#"{"before":null,"after":{"x":1,"op":"d"},"ts_ms":1,"op":"u"}"#;
+        for value in [
+            OURS,
+            &wrapped,
+            &with_placeholder,
+            tricky,
+            nested,
+            last,
+            r#"{"op":"m"}"#,
+            "{",
+            "",
+        ] {
+            let (glance, parsed) = (Envelope::glance(value.as_bytes()), Envelope::parse(value.as_bytes()));
+            assert_eq!(glance.map(|e| e.op), parsed.map(|e| e.op), "{value}");
+        }
+        let seen = Envelope::glance(with_placeholder.as_bytes()).expect("an envelope");
+        assert!(seen.after.is_some(), "a row with a value left out is read whole");
     }
 
     #[test]

@@ -242,8 +242,7 @@ impl Follower {
         let chunk = topic.shared.log.read(&topic.partition, self.next, SCAN_BYTES)?;
         let mut view = topic.view.lock();
         for record in chunk.records() {
-            let change = parse(&record);
-            view.apply(&record, change.as_ref().map_err(|not| *not));
+            view.apply(&record, glance(&record).as_ref().map_err(|not| *not));
         }
         self.next = chunk.next_offset();
         view.set_next_offset(self.next.0);
@@ -261,12 +260,13 @@ impl Follower {
             return Ok(false);
         }
         let listened = Format::ALL.map(|format| topic.feeds[format as usize].get().filter(|feed| feed.has_members()));
-        if listened.iter().any(Option::is_some) {
+        let heard = listened.iter().any(Option::is_some);
+        if heard {
             topic.shared.schemas.catch_up();
         }
         let mut view = topic.view.lock();
         for record in chunk.records() {
-            let change = parse(&record);
+            let change = if heard { parse(&record) } else { glance(&record) };
             let change = change.as_ref().map_err(|not| *not);
             let fills = view.apply(&record, change);
             let row = change.ok().and_then(|change| change.after);
@@ -317,6 +317,11 @@ impl Follower {
             }
         }
     }
+}
+
+/// What a record says of its row to a view alone.
+fn glance<'a>(record: &Record<'a>) -> Result<Envelope<'a>, NotAChange> {
+    record.value.map_or(Err(NotAChange::Message), Envelope::glance)
 }
 
 /// What a record says of its row. A tombstone says nothing, as a message without row does.
