@@ -39,6 +39,8 @@ pub struct Rowcast {
     address: Option<String>,
     metrics_address: Option<String>,
     child: Option<Child>,
+    /// Reads what the last life logs, to its end.
+    reader: Option<tokio::task::JoinHandle<()>>,
     log: Log,
 }
 
@@ -74,6 +76,7 @@ impl Rowcast {
             address: None,
             metrics_address: None,
             child: None,
+            reader: None,
             log: Log {
                 lines: Arc::default(),
                 count: watch::Sender::new(0),
@@ -104,6 +107,10 @@ impl Rowcast {
     /// Starts the process and returns when it listens, before it is ready.
     pub async fn start(&mut self) -> anyhow::Result<()> {
         assert!(self.child.is_none(), "one life at a time");
+        // The last words of the life before would be taken for this one's.
+        if let Some(reader) = self.reader.take() {
+            reader.await?;
+        }
         let connector = self.folder.path().join("connector.json");
         let registration = json!({ "name": "shop-connector", "config": self.config });
         fs::write(&connector, serde_json::to_string_pretty(&registration)?)?;
@@ -130,13 +137,13 @@ impl Rowcast {
         let stderr = child.stderr.take().context("its stderr was piped")?;
         let from = self.log.len();
         let log = self.log.clone();
-        tokio::spawn(async move {
+        self.reader = Some(tokio::spawn(async move {
             let mut lines = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 log.push(line);
             }
             log.push(Log::END.to_owned());
-        });
+        }));
         self.child = Some(child);
         let up = self
             .log
