@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rowcast_log::{Log, LogError};
+use rowcast_log::{Log, LogError, WriterId};
 use rowcast_postgres::{ConnectorConfig, Opened, Source, SourceError, Stream};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -115,7 +115,7 @@ impl Connector {
 
     /// Attempts until told to stop (`Ok`) or until going on would be wrong.
     async fn keep_running(&mut self) -> Result<(), ConnectorError> {
-        let mut pipeline = Pipeline::new(self.metadata.clone(), self.metrics.clone())?;
+        let mut pipeline = self.pipeline()?;
         let mut pause = BACKOFF_MIN;
         loop {
             let started = tokio::time::Instant::now();
@@ -139,6 +139,11 @@ impl Connector {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(BACKOFF_MAX),
             }
         }
+    }
+
+    fn pipeline(&self) -> Result<Pipeline, LogError> {
+        let writer = WriterId::new(&self.config.name);
+        Pipeline::new(self.metadata.clone(), &writer, self.metrics.clone())
     }
 
     /// One connection's life, from the checks to its end.
@@ -211,7 +216,7 @@ impl Connector {
             }
             Opened::Snapshot(reader) => reader,
         };
-        *pipeline = Pipeline::new(self.metadata.clone(), self.metrics.clone())?;
+        *pipeline = self.pipeline()?;
         snapshot::discard(self.metadata.log(), store)?;
         self.status.set(ConnectorState::Snapshot { rows: 0 });
         if !snapshot::carry(&mut reader, pipeline, &self.status, &mut self.stop).await? {

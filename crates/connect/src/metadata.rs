@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rowcast_log::{Log, LogError, NewRecord, Offset, TopicPartition, Visibility};
+use rowcast_log::{Log, LogError, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId};
 use tokio::sync::Mutex;
 
 use crate::clock::now_ns;
@@ -61,10 +61,10 @@ impl MetadataTopics {
     pub(crate) async fn put(&self, topic: &str, key: &[u8], value: &[u8]) -> Result<(), LogError> {
         let _turn = self.writing.lock().await;
         let partition = TopicPartition {
-            topic: self.log.ensure_topic(topic)?.name,
+            topic: self.log.ensure_topic(topic, &internal_topic())?.name,
             partition: 0,
         };
-        let mut appender = self.log.appender();
+        let mut appender = self.log.appender(&WriterId::new(topic))?;
         let record = NewRecord {
             timestamp_ms: now_ns() / 1_000_000,
             key: Some(key),
@@ -77,6 +77,15 @@ impl MetadataTopics {
         let mut durable = appender.durable();
         let reached = durable.wait_for(|&done| done >= flush).await.is_ok();
         if reached { Ok(()) } else { Err(stopped(&*self.log)) }
+    }
+}
+
+/// What an internal topic is like: the last record of each key is all that is ever read, as in Kafka Connect's.
+fn internal_topic() -> TopicCreation {
+    TopicCreation {
+        partitions: Some(1),
+        replication_factor: None,
+        config: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
     }
 }
 

@@ -6,7 +6,10 @@
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use rowcast_event::{Change, EncodedRecords, Lsn, Table, TransactionMark};
-use rowcast_log::{Appender, FlushSeq, Log, LogError, NewRecord, Offset, TopicPartition, Visibility};
+use rowcast_log::{
+    Appender, FlushSeq, Log, LogError, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId,
+    partition_of,
+};
 use rowcast_postgres::{Stream, StreamEvent};
 use tokio::sync::watch;
 
@@ -29,7 +32,8 @@ const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Where records of one table go.
 struct Route {
     table: Arc<Table>,
-    partition: TopicPartition,
+    /// Of the table's topic, in order.
+    partitions: Vec<TopicPartition>,
     /// True until the shape of this table version is published.
     unpublished: bool,
 }
@@ -42,8 +46,8 @@ pub(crate) struct Pipeline {
     schemas: Schemas,
     /// By table oid. Bounded by the tables of the database.
     routes: HashMap<u32, Route>,
-    /// By topic: survives table versions and connections.
-    held: HashMap<Arc<str>, Held>,
+    /// By topic, then by partition: survives table versions and connections.
+    held: HashMap<Arc<str>, Vec<Held>>,
     encoded: EncodedRecords,
     unflushed_bytes: usize,
     /// Something was appended or committed since the last flush.
@@ -58,9 +62,13 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn new(metadata: Arc<MetadataTopics>, metrics: ConnectMetrics) -> Result<Pipeline, LogError> {
+    pub(crate) fn new(
+        metadata: Arc<MetadataTopics>,
+        writer: &WriterId,
+        metrics: ConnectMetrics,
+    ) -> Result<Pipeline, LogError> {
         let log = metadata.shared_log();
-        let appender = log.appender();
+        let appender = log.appender(writer)?;
         Ok(Pipeline {
             schemas: Schemas::load(metadata)?,
             durable: appender.durable(),
@@ -158,20 +166,22 @@ impl Pipeline {
         for warning in table.warnings() {
             tracing::warn!(table = %table.topic, "{warning}");
         }
-        let partition = TopicPartition {
-            topic: self.log.ensure_topic(&table.topic)?.name,
-            partition: 0,
-        };
-        if !self.held.contains_key(&partition.topic) {
-            let committed = last_mark(&*self.log, &partition)?.map(|mark| mark.commit_lsn);
-            self.held.insert(partition.topic.clone(), Held::up_to(committed));
+        let partitions = self.log.ensure_topic(&table.topic, &TopicCreation::default())?.all();
+        if !self.held.contains_key(&table.topic) {
+            let held = |partition| {
+                Ok(Held::up_to(
+                    last_mark(&*self.log, partition)?.map(|mark| mark.commit_lsn),
+                ))
+            };
+            let held = partitions.iter().map(held).collect::<Result<_, LogError>>()?;
+            self.held.insert(table.topic.clone(), held);
         }
         let unpublished = self.schemas.is_news(&table);
         self.routes.insert(
             table.description.oid,
             Route {
                 table,
-                partition,
+                partitions,
                 unpublished,
             },
         );
@@ -187,33 +197,44 @@ impl Pipeline {
         let now_ns = now_ns();
         self.encoded.clear();
         table.encode(change, now_ns, &mut self.encoded);
-        let Some(first) = self.append_encoded(oid, change.position.commit_lsn, now_ns)? else {
-            return Ok(());
-        };
-        self.unflushed_since_us = Some(change.origin.ts_us);
-        if self.routes[&oid].unpublished {
-            self.publish_schema(oid, first).await?;
+        if self.routes[&oid].unpublished && self.wants_any(oid, change.position.commit_lsn) {
+            self.publish_schema(oid).await?;
+        }
+        if self.append_encoded(oid, change.position.commit_lsn, now_ns)? {
+            self.unflushed_since_us = Some(change.origin.ts_us);
         }
         Ok(())
     }
 
-    /// Whether the whole transaction is in the table's partition already: then nothing of it needs encoding.
+    /// Whether the whole transaction is in the table's partitions already: then nothing of it needs encoding.
     fn holds(&self, oid: u32, commit_lsn: Lsn) -> bool {
         let route = self.routes.get(&oid).expect("a table is announced before its changes");
-        commit_lsn <= self.committed || self.held[&route.partition.topic].holds(commit_lsn)
+        commit_lsn <= self.committed || self.held[&route.table.topic].iter().all(|held| held.holds(commit_lsn))
     }
 
-    /// Appends what was encoded, as far as the partition lacks it, and tells the first new offset.
-    fn append_encoded(&mut self, oid: u32, commit_lsn: Lsn, now_ns: i64) -> Result<Option<Offset>, LogError> {
+    /// Whether any of the encoded records is to be appended.
+    fn wants_any(&self, oid: u32, commit_lsn: Lsn) -> bool {
+        let mut held = self.held[&self.routes[&oid].table.topic].clone();
+        let mut any = false;
+        self.encoded.for_each(|record| {
+            let partition = partition_of(record.key, held.len() as u32) as usize;
+            any |= held[partition].wants(commit_lsn);
+        });
+        any
+    }
+
+    /// Appends what was encoded, as far as the partitions lack it, and tells whether they lacked anything.
+    fn append_encoded(&mut self, oid: u32, commit_lsn: Lsn, now_ns: i64) -> Result<bool, LogError> {
         let route = self.routes.get(&oid).expect("a table is announced before its changes");
         let held = self
             .held
-            .get_mut(&route.partition.topic)
+            .get_mut(&route.table.topic)
             .expect("a route has its held position");
         let appender = &mut self.appender;
-        let (mut first, mut appended, mut bytes, mut outcome) = (None, 0, 0, Ok(()));
+        let (mut appended, mut bytes, mut outcome) = (0, 0, Ok(()));
         self.encoded.for_each(|record| {
-            if outcome.is_err() || !held.wants(commit_lsn) {
+            let partition = partition_of(record.key, held.len() as u32) as usize;
+            if outcome.is_err() || !held[partition].wants(commit_lsn) {
                 return;
             }
             let (key, value) = (record.key, record.value);
@@ -223,25 +244,27 @@ impl Pipeline {
                 value,
                 headers: record.headers,
             };
-            match appender.append(&route.partition, new) {
-                Ok(offset) => first = first.or(Some(offset)),
-                Err(error) => outcome = Err(error),
-            }
+            outcome = appender.append(&route.partitions[partition], new);
             appended += 1;
             bytes += value.map_or(0, <[u8]>::len);
         });
         self.unflushed_bytes += bytes;
         self.dirty |= appended > 0;
         self.metrics.records.inc_by(appended);
-        outcome.map(|()| first)
+        outcome.map(|()| appended > 0)
     }
 
-    /// Tells readers the shape of the rows from `from` on. They were appended but not flushed, so nobody sees a row
-    /// before its shape.
-    pub(crate) async fn publish_schema(&mut self, oid: u32, from: Offset) -> Result<(), LogError> {
+    /// Tells readers the shape of the table's rows from here on, before the first of them is appended.
+    pub(crate) async fn publish_schema(&mut self, oid: u32) -> Result<(), LogError> {
         let route = self.routes.get_mut(&oid).expect("only routed tables are published");
         route.unpublished = false;
-        self.schemas.publish(&route.table, from).await
+        let appender = &mut self.appender;
+        let from: Vec<Offset> = route
+            .partitions
+            .iter()
+            .map(|partition| appender.next_offset(partition))
+            .collect::<Result<_, _>>()?;
+        self.schemas.publish(&route.table, &from).await
     }
 
     /// The transaction is whole: its mark follows its records in every partition they went to.

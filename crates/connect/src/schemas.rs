@@ -1,7 +1,7 @@
 //! Publishes what each topic's rows look like, before the first row that looks so.
 //!
-//! The internal topic `__rowcast_schemas` holds `{"topic","from_offset","schema"}` under the topic's name: from that
-//! offset on, rows have that shape. A gateway tells clients; nothing else reads it.
+//! The internal topic `__rowcast_schemas` holds `{"topic","from_offsets","schema"}`: in each partition, from
+//! that offset on, rows have that shape. A gateway tells clients; nothing else reads it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,7 +19,7 @@ const SCHEMAS_TOPIC: &str = "__rowcast_schemas";
 struct SchemaRecord<'a> {
     #[serde(borrow)]
     topic: std::borrow::Cow<'a, str>,
-    from_offset: u64,
+    from_offsets: Vec<u64>,
     #[serde(borrow)]
     schema: &'a RawValue,
 }
@@ -48,18 +48,22 @@ impl Schemas {
             .is_none_or(|newest| *newest != table.schema_json())
     }
 
-    /// Tells readers that records from `from_offset` on have this table version's shape. Durable when it returns.
-    pub(crate) async fn publish(&mut self, table: &Table, from_offset: Offset) -> Result<(), LogError> {
+    /// Tells readers that records from these offsets on, one for each partition, have this table version's shape.
+    /// Durable when it returns.
+    pub(crate) async fn publish(&mut self, table: &Table, from_offsets: &[Offset]) -> Result<(), LogError> {
         let schema = table.schema_json();
         let raw = RawValue::from_string(schema.clone())
             .map_err(|error| LogError::Invalid(format!("schema of {} is not JSON: {error}", table.topic)))?;
         let record = SchemaRecord {
             topic: (&*table.topic).into(),
-            from_offset: from_offset.0,
+            from_offsets: from_offsets.iter().map(|offset| offset.0).collect(),
             schema: &raw,
         };
         let value = serde_json::to_vec(&record).map_err(|error| LogError::Invalid(error.to_string()))?;
-        self.metadata.put(SCHEMAS_TOPIC, table.topic.as_bytes(), &value).await?;
+        // Every shape is kept when the topic is compacted: old records still have it.
+        let key = serde_json::to_vec(&(&record.topic, &record.from_offsets))
+            .map_err(|error| LogError::Invalid(error.to_string()))?;
+        self.metadata.put(SCHEMAS_TOPIC, &key, &value).await?;
         self.newest.insert(table.topic.to_string(), schema);
         Ok(())
     }

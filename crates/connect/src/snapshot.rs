@@ -4,7 +4,7 @@
 //! however large, on disk as it goes. A snapshot that was cut off leaves topics that nobody saw; they are removed before
 //! the next attempt, which begins anew with another slot.
 
-use rowcast_log::{Log, LogError, Offset, Visibility};
+use rowcast_log::{Log, LogError, Visibility};
 use rowcast_postgres::{SnapshotEvent, SnapshotReader};
 use tokio::sync::watch;
 
@@ -36,7 +36,7 @@ pub(crate) async fn carry(
         match event {
             SnapshotEvent::Table(next) => {
                 pipeline.route(next.clone())?;
-                pipeline.publish_schema(next.description.oid, Offset(0)).await?;
+                pipeline.publish_schema(next.description.oid).await?;
                 table = Some(next);
             }
             SnapshotEvent::Row(change) => {
@@ -63,8 +63,8 @@ pub(crate) async fn carry(
 
 /// Removes what an unfinished snapshot left. Nobody has seen it.
 pub(crate) fn discard(log: &dyn Log, store: &StateStore) -> Result<(), LogError> {
-    for partition in store.topics() {
-        log.delete_topic(&partition.topic)?;
+    for topic in store.topics() {
+        log.empty_topic(&topic.name)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use rowcast_event::{Lsn, TransactionMark};
-use rowcast_log::{Log, LogError, TopicPartition};
+use rowcast_log::{Log, LogError, TopicInfo, TopicPartition};
 use rowcast_postgres::{ConnectorConfig, Resume, ServerIdentity};
 use serde::{Deserialize, Serialize};
 
@@ -73,29 +73,21 @@ impl StateStore {
     }
 
     /// The topics this connector writes: those under its prefix.
-    pub(crate) fn topics(&self) -> Vec<TopicPartition> {
+    pub(crate) fn topics(&self) -> Vec<TopicInfo> {
         let under_prefix = |name: &str| {
             name.strip_prefix(self.topic_prefix.as_str())
                 .is_some_and(|rest| rest.starts_with('.'))
                 && !name.starts_with("__")
         };
-        let topics = self
-            .log()
-            .topics()
-            .into_iter()
-            .filter(|topic| under_prefix(&topic.name));
+        let mut topics = self.log().topics();
+        topics.retain(|topic| under_prefix(&topic.name));
         topics
-            .map(|topic| TopicPartition {
-                topic: topic.name,
-                partition: 0,
-            })
-            .collect()
     }
 
     /// What the source must know of the log before it may go on.
     pub(crate) fn resume(&self, state: Option<&State>) -> Result<Resume, LogError> {
         let mut mark: Option<TransactionMark> = None;
-        for partition in self.topics() {
+        for partition in self.topics().iter().flat_map(TopicInfo::all) {
             let found = last_mark(self.log(), &partition)?;
             mark = match (mark, found) {
                 (Some(a), Some(b)) => Some(if b.commit_lsn > a.commit_lsn { b } else { a }),

@@ -17,7 +17,9 @@ use std::{
 
 use bytes::Bytes;
 use rowcast_gateway::{Gateway, GatewayOptions, Pages};
-use rowcast_log::{Appender, EmbeddedLog, EmbeddedOptions, Log, NewRecord, TopicPartition, Visibility};
+use rowcast_log::{
+    Appender, EmbeddedLog, EmbeddedOptions, Log, NewRecord, TopicCreation, TopicPartition, Visibility, WriterId,
+};
 use tokio::{net::TcpListener, sync::watch};
 
 const TOPIC: &str = "orders.public.orders";
@@ -40,7 +42,8 @@ async fn main() {
 
     let dir = tempfile::tempdir().expect("a temporary directory");
     let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("the log opens");
-    log.ensure_topic(TOPIC).expect("the topic is made");
+    log.ensure_topic(TOPIC, &TopicCreation::default())
+        .expect("the topic is made");
     let gateway = Gateway::start(log.clone(), GatewayOptions::default());
     gateway.ready().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -95,7 +98,7 @@ async fn main() {
 
 fn write(log: &dyn Log, rate: u64, rows: u64, seconds: u64) -> Duration {
     let started = Instant::now();
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     let partition = TopicPartition {
         topic: TOPIC.into(),
         partition: 0,

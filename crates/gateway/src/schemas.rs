@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::options::READ_BYTES;
 
-/// The internal topic: key = topic name, value = `{"topic", "from_offset", "schema"}`.
+/// The internal topic: key = topic name, value = `{"topic", "from_offsets", "schema"}`.
 pub(crate) const TOPIC: &str = "__rowcast_schemas";
 
 /// One shape of one topic.
@@ -46,7 +46,7 @@ struct Reading {
 #[derive(Deserialize)]
 struct Stored<'a> {
     topic: String,
-    from_offset: u64,
+    from_offsets: Vec<u64>,
     #[serde(borrow)]
     schema: &'a RawValue,
 }
@@ -134,7 +134,7 @@ fn remember(shapes: &mut HashMap<Arc<str>, Vec<Arc<Shape>>>, value: &[u8]) {
         }
     };
     let shape = Arc::new(Shape {
-        from_offset: stored.from_offset,
+        from_offset: stored.from_offsets.first().copied().unwrap_or_default(),
         schema: RawSchema(stored.schema.to_owned()),
     });
     let shapes = shapes.entry(stored.topic.into()).or_default();

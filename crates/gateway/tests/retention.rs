@@ -9,7 +9,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use rowcast_gateway::{Gateway, GatewayOptions};
-use rowcast_log::{Appender, Chunk, Log, LogError, Offset, TopicInfo, TopicPartition};
+use rowcast_log::{Appender, Chunk, Log, LogError, Offset, TopicCreation, TopicInfo, TopicPartition, WriterId};
 use rowcast_protocol::{ResetReason, ServerMessage};
 use stage::{Client, Stage, TOPIC, Table};
 use tokio::sync::watch;
@@ -21,8 +21,8 @@ struct Forgetful {
 }
 
 impl Log for Forgetful {
-    fn ensure_topic(&self, topic: &str) -> Result<TopicInfo, LogError> {
-        self.log.ensure_topic(topic)
+    fn ensure_topic(&self, topic: &str, creation: &TopicCreation) -> Result<TopicInfo, LogError> {
+        self.log.ensure_topic(topic, creation)
     }
     fn delete_topic(&self, topic: &str) -> Result<(), LogError> {
         self.log.delete_topic(topic)
@@ -36,8 +36,8 @@ impl Log for Forgetful {
     fn topics_changed(&self) -> watch::Receiver<u64> {
         self.log.topics_changed()
     }
-    fn appender(&self) -> Box<dyn Appender> {
-        self.log.appender()
+    fn appender(&self, writer: &WriterId) -> Result<Box<dyn Appender>, LogError> {
+        self.log.appender(writer)
     }
     fn read(&self, partition: &TopicPartition, from: Offset, bytes_max: usize) -> Result<Chunk, LogError> {
         let earliest = self.earliest.load(Ordering::Relaxed);

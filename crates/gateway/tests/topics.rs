@@ -92,7 +92,7 @@ async fn large_values_that_an_update_left_alone_reach_clients() {
 async fn a_schema_comes_before_the_first_change_of_its_shape() {
     fn shape(writer: &mut Writer, from_offset: u64, table: &str) {
         let schema = format!(r#"{{"topic":"{TOPIC}","table":"{table}","columns":[]}}"#);
-        let value = format!(r#"{{"topic":"{TOPIC}","from_offset":{from_offset},"schema":{schema}}}"#);
+        let value = format!(r#"{{"topic":"{TOPIC}","from_offsets":[{from_offset}],"schema":{schema}}}"#);
         writer.append(Some(TOPIC), Some(&value), &[]);
         writer.commit();
     }

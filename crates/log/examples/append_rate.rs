@@ -7,7 +7,10 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use rowcast_log::{EmbeddedLog, EmbeddedOptions, FlushSeq, Log, LogError, NewRecord, TopicPartition, Visibility};
+use rowcast_log::{
+    EmbeddedLog, EmbeddedOptions, FlushSeq, Log, LogError, NewRecord, TopicCreation, TopicPartition, Visibility,
+    WriterId,
+};
 
 /// Transactions between flushes: what a busy capture hands over at a time.
 const TRANSACTIONS_PER_FLUSH: usize = 10;
@@ -24,14 +27,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parent = arguments.get(3).map_or(PathBuf::from("."), PathBuf::from);
     let dir = tempfile::tempdir_in(parent)?;
     let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default())?;
-    log.ensure_topic("rate")?;
+    log.ensure_topic("rate", &TopicCreation::default())?;
     let partition = TopicPartition {
         topic: "rate".into(),
         partition: 0,
     };
 
     let begun = Instant::now();
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     let mut durable = appender.durable();
     let last = append_all(&mut *appender, &partition, records, value_bytes, per_transaction)?;
     let appended = begun.elapsed();

@@ -92,15 +92,19 @@ impl Appender for EmbeddedAppender {
         Ok(self.writer(partition)?.unfinished())
     }
 
-    fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<Offset, LogError> {
+    fn next_offset(&mut self, partition: &TopicPartition) -> Result<Offset, LogError> {
+        Ok(Offset(self.writer(partition)?.next_offset()))
+    }
+
+    fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<(), LogError> {
         let writer = self.writer(partition)?;
         let before = writer.buffered_bytes();
-        let offset = writer.append(&record)?;
+        writer.append(&record)?;
         self.buffered_bytes += self.writers[self.recent].buffered_bytes() - before;
         if self.buffered_bytes >= BUFFERED_BYTES_MAX {
             self.write(None)?;
         }
-        Ok(Offset(offset))
+        Ok(())
     }
 
     fn commit(&mut self, position: &[u8]) -> Result<(), LogError> {

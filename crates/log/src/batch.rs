@@ -216,6 +216,7 @@ pub(crate) struct OpenBatch {
     base_offset: u64,
     base_timestamp_ms: i64,
     max_timestamp_ms: i64,
+    last_offset: u64,
     count: u32,
 }
 
@@ -228,14 +229,21 @@ impl OpenBatch {
             base_offset,
             base_timestamp_ms: timestamp_ms,
             max_timestamp_ms: timestamp_ms,
+            last_offset: base_offset,
             count: 0,
         }
     }
 
-    /// Appends a record unless the batch would grow past [`BATCH_BYTES_MAX`]; the first one always fits.
-    pub(crate) fn push(&mut self, buffer: &mut Vec<u8>, record: &NewRecord<'_>) -> bool {
+    /// How far an offset lies from the batch's first.
+    pub(crate) fn spans(&self, offset: u64) -> u64 {
+        offset - self.base_offset
+    }
+
+    /// Appends a record with this offset, above those before it, unless the batch would grow past
+    /// [`BATCH_BYTES_MAX`]; the first one always fits.
+    pub(crate) fn push(&mut self, buffer: &mut Vec<u8>, offset: u64, record: &NewRecord<'_>) -> bool {
         let timestamp_delta = record.timestamp_ms.wrapping_sub(self.base_timestamp_ms);
-        let offset_delta = i64::from(self.count);
+        let offset_delta = (offset - self.base_offset) as i64;
         let body = 1 + varint::len(timestamp_delta) + varint::len(offset_delta) + fields_len(record);
         let batch_after = buffer.len() - self.start + varint::len(body as i64) + body;
         if self.count > 0 && batch_after > BATCH_BYTES_MAX {
@@ -253,6 +261,7 @@ impl OpenBatch {
             put_bytes(buffer, Some(value));
         }
         self.count += 1;
+        self.last_offset = offset;
         self.max_timestamp_ms = self.max_timestamp_ms.max(record.timestamp_ms);
         true
     }
@@ -261,7 +270,7 @@ impl OpenBatch {
     pub(crate) fn finish(self, buffer: &mut [u8], control: bool) -> Span {
         let bytes = buffer.len() - self.start;
         let head = &mut buffer[self.start..];
-        let last_offset_delta = self.count - 1;
+        let last_offset_delta = (self.last_offset - self.base_offset) as u32;
         head[0..8].copy_from_slice(&self.base_offset.to_be_bytes());
         head[8..12].copy_from_slice(&((bytes - PREFIX_BYTES) as i32).to_be_bytes());
         // partitionLeaderEpoch 0: the first and only leader.
@@ -280,7 +289,7 @@ impl OpenBatch {
             start: self.start,
             bytes,
             base_offset: self.base_offset,
-            last_offset: self.base_offset + u64::from(last_offset_delta),
+            last_offset: self.last_offset,
         }
     }
 }
@@ -340,6 +349,7 @@ impl<'a> Control<'a> {
         let mut batch = OpenBatch::begin(buffer, offset, timestamp_ms);
         batch.push(
             buffer,
+            offset,
             &NewRecord {
                 timestamp_ms,
                 key: Some(&CONTROL_KEY),

@@ -9,7 +9,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use crate::{Appender, FlushSeq, Log, LogError, NewRecord, Offset, TopicPartition, Visibility};
+use crate::{
+    Appender, FlushSeq, Log, LogError, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId,
+};
 
 mod reading;
 mod writing;
@@ -124,7 +126,7 @@ pub fn partition(topic: &str) -> TopicPartition {
     }
 }
 
-/// Appends a record that is nothing but a value.
+/// Appends a record that is nothing but a value, and tells its offset.
 pub fn put(appender: &mut dyn Appender, partition: &TopicPartition, value: &str) -> Offset {
     let record = NewRecord {
         timestamp_ms: 1_700_000_000_000,
@@ -132,7 +134,9 @@ pub fn put(appender: &mut dyn Appender, partition: &TopicPartition, value: &str)
         value: Some(value.as_bytes()),
         headers: &[],
     };
-    appender.append(partition, record).expect("the log takes a record")
+    let offset = appender.next_offset(partition).expect("the log knows where it goes");
+    appender.append(partition, record).expect("the log takes a record");
+    offset
 }
 
 /// Offsets and values as text.
@@ -152,7 +156,8 @@ fn owned(pairs: &[(u64, &str)]) -> Vec<(u64, String)> {
 fn open_with_topic<F: Fixture>(topic: &str) -> (F, Arc<dyn Log>, TopicPartition) {
     let fixture = F::new();
     let log = fixture.open();
-    log.ensure_topic(topic).expect("a topic can be made");
+    log.ensure_topic(topic, &TopicCreation::default())
+        .expect("a topic can be made");
     (fixture, log, partition(topic))
 }
 

@@ -4,9 +4,7 @@
 //! partition is [`crate::partition`]'s; what survives a crash is decided by [`crate::recovery`].
 
 use std::{
-    collections::BTreeMap,
-    fs::{File, TryLockError},
-    io::{Read, Write},
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,12 +14,12 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
-    Appender, Chunk, Log, LogError, Offset, TopicInfo, TopicPartition,
+    Appender, Chunk, Epoch, Log, LogError, Offset, TopicCreation, TopicInfo, TopicPartition, WriterId,
     appender::EmbeddedAppender,
     checkpoint::{self, RecoveryPoints},
+    directory::{self, Topic, Topics},
     partition::Partition,
-    recovery,
-    segment::Segment,
+    recovery::Kind,
     storage::{Disk, Storage, failed},
     sync::Syncer,
     topic,
@@ -33,14 +31,11 @@ const SEGMENT_BYTES: u64 = 1 << 30;
 /// Positions in an index are 32-bit signed numbers in Kafka.
 const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
 
-/// The file whose lock says that a process owns the directory, as in Kafka; the owner's pid is in it.
-const LOCK_FILE: &str = ".lock";
+/// Partitions of a topic that is made here: more are of use only where more than one machine reads.
+const PARTITIONS_DEFAULT: u32 = 1;
 
-/// A directory with this suffix is of a topic that was deleted and waits for its files to be unlinked.
-const DELETED: &str = ".deleted";
-
-/// A directory with this suffix is of a topic that is being made.
-const UNFINISHED: &str = ".unfinished";
+/// A cursor names the next offset of each partition, in every change.
+const PARTITIONS_MAX: u32 = 256;
 
 /// How the embedded log keeps its files.
 #[derive(Clone, Debug)]
@@ -66,28 +61,23 @@ impl Default for EmbeddedOptions {
 /// Dropping the last reference (appenders count) syncs what was flushed and gives the directory back.
 #[derive(Debug)]
 pub struct EmbeddedLog {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What the log and its appenders share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     data_dir: PathBuf,
+    kind: Kind,
     pub(crate) options: EmbeddedOptions,
     pub(crate) storage: Arc<dyn Storage>,
-    topics: RwLock<BTreeMap<Arc<str>, Topic>>,
+    pub(crate) topics: RwLock<Topics>,
     topics_changed: watch::Sender<u64>,
     pub(crate) syncer: Syncer,
     /// One topic is made or removed at a time; the points are what the checkpoint file says.
-    points: Mutex<RecoveryPoints>,
+    pub(crate) points: Mutex<RecoveryPoints>,
     /// Held until the log is gone.
     _lock: File,
-}
-
-#[derive(Debug)]
-struct Topic {
-    info: TopicInfo,
-    partitions: Vec<Arc<Partition>>,
 }
 
 impl EmbeddedLog {
@@ -95,16 +85,30 @@ impl EmbeddedLog {
     ///
     /// Blocks for as long as the last few KiB of each topic take to read, or longer when an index file was lost.
     pub fn open(data_dir: &Path, options: EmbeddedOptions) -> Result<Arc<EmbeddedLog>, LogError> {
+        let shared = Shared::open(data_dir, None, options)?;
+        Ok(Arc::new(EmbeddedLog { shared }))
+    }
+}
+
+impl Shared {
+    /// Opens a log of its own, or copies of a cluster's topics (`origin`).
+    pub(crate) fn open(
+        data_dir: &Path,
+        origin: Option<&str>,
+        options: EmbeddedOptions,
+    ) -> Result<Arc<Shared>, LogError> {
+        let kind = origin.map_or(Kind::Own, |_| Kind::Copy);
         let options = EmbeddedOptions {
             segment_bytes: options.segment_bytes.clamp(1, SEGMENT_BYTES_MAX),
             ..options
         };
         let storage = Arc::clone(&options.storage);
         std::fs::create_dir_all(data_dir).map_err(|e| failed("create", data_dir, e))?;
-        let lock = lock(data_dir)?;
-        remove_leftovers(data_dir)?;
+        let lock = directory::lock(data_dir)?;
+        directory::check_origin(&*storage, data_dir, origin)?;
+        directory::remove_leftovers(data_dir)?;
         let found = checkpoint::read(data_dir)?;
-        let topics = open_topics(&*storage, data_dir, &found)?;
+        let topics = directory::open_topics(&*storage, data_dir, kind, &found)?;
         let exists = |id: &TopicPartition| topics.contains_key(&id.topic);
         let points: RecoveryPoints = found
             .iter()
@@ -116,8 +120,9 @@ impl EmbeddedLog {
             checkpoint::write(&*storage, data_dir, &points)?;
         }
         let syncer = Syncer::start(Arc::clone(&storage))?;
-        let shared = Shared {
+        Ok(Arc::new(Shared {
             data_dir: data_dir.to_path_buf(),
+            kind,
             options,
             storage,
             topics: RwLock::new(topics),
@@ -125,100 +130,9 @@ impl EmbeddedLog {
             syncer,
             points: Mutex::new(points),
             _lock: lock,
-        };
-        Ok(Arc::new(EmbeddedLog {
-            shared: Arc::new(shared),
         }))
     }
-}
 
-/// Takes the directory's lock, or says who has it.
-fn lock(data_dir: &Path) -> Result<File, LogError> {
-    let path = data_dir.join(LOCK_FILE);
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
-    let mut file = file.map_err(|e| failed("open", &path, e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            let dir = data_dir.display();
-            return Err(LogError::Locked(format!(
-                "the data directory {dir} is in use by process {}; stop it, or choose another --data-dir",
-                pid.trim()
-            )));
-        }
-        Err(TryLockError::Error(e)) => return Err(failed("lock", &path, e)),
-    }
-    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(|e| failed("write", &path, e))?;
-    Ok(file)
-}
-
-fn remove_leftovers(data_dir: &Path) -> Result<(), LogError> {
-    for name in names_in(data_dir)? {
-        if name.ends_with(DELETED) || name.ends_with(UNFINISHED) {
-            let dir = data_dir.join(name);
-            std::fs::remove_dir_all(&dir).map_err(|e| failed("remove", &dir, e))?;
-        }
-    }
-    Ok(())
-}
-
-/// The directories in a directory, by name.
-pub(crate) fn names_in(data_dir: &Path) -> Result<Vec<String>, LogError> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(data_dir).map_err(|e| failed("list", data_dir, e))? {
-        let entry = entry.map_err(|e| failed("list", data_dir, e))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            names.extend(entry.file_name().into_string());
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-fn open_topics(
-    storage: &dyn Storage,
-    data_dir: &Path,
-    points: &RecoveryPoints,
-) -> Result<BTreeMap<Arc<str>, Topic>, LogError> {
-    let mut topics: BTreeMap<Arc<str>, Topic> = BTreeMap::new();
-    for name in names_in(data_dir)? {
-        let Some((topic, 0)) = topic::parse_dir(&name) else {
-            continue;
-        };
-        let topic: Arc<str> = topic.into();
-        let id = TopicPartition {
-            topic: Arc::clone(&topic),
-            partition: 0,
-        };
-        let point = points.get(&id).copied().unwrap_or(0);
-        topics.insert(topic, open_topic(storage, data_dir.join(name), id, point)?);
-    }
-    Ok(topics)
-}
-
-fn open_topic(storage: &dyn Storage, dir: PathBuf, id: TopicPartition, point: u64) -> Result<Topic, LogError> {
-    let epoch = topic::read_metadata(&dir)?;
-    let recovered = recovery::recover(storage, &dir, epoch, point)?;
-    let info = TopicInfo {
-        name: Arc::clone(&id.topic),
-        partitions: 1,
-        epoch,
-    };
-    Ok(Topic {
-        info,
-        partitions: vec![Arc::new(Partition::new(id, epoch, dir, recovered))],
-    })
-}
-
-impl Shared {
     pub(crate) fn partition(&self, id: &TopicPartition) -> Result<Arc<Partition>, LogError> {
         let topics = self.topics.read();
         let partition = topics
@@ -241,27 +155,77 @@ impl Shared {
             .collect()
     }
 
-    /// Makes the topic's directory whole under another name first: a crash leaves all of it or nothing.
-    fn create_topic(&self, topic: &str) -> Result<Topic, LogError> {
-        let epoch = topic::new_epoch()?;
-        let id = TopicPartition {
-            topic: topic.into(),
-            partition: 0,
+    /// Makes a topic of so many partitions, each beginning at its offset.
+    pub(crate) fn create_topic(&self, name: &str, epoch: Epoch, starts: &[u64]) -> Result<TopicInfo, LogError> {
+        let name: Arc<str> = name.into();
+        let partitions = self.create_partitions(&name, epoch, 0, starts)?;
+        let info = TopicInfo {
+            name: Arc::clone(&name),
+            partitions: starts.len() as u32,
+            epoch,
         };
-        let dir = self.data_dir.join(id.to_string());
-        let unfinished = self.data_dir.join(format!("{id}{UNFINISHED}"));
-        std::fs::create_dir(&unfinished).map_err(|e| failed("create", &unfinished, e))?;
-        let metadata = topic::metadata_text(epoch);
-        crate::storage::replace_file(&*self.storage, &unfinished.join(topic::METADATA), metadata.as_bytes())?;
-        Segment::create(&unfinished, 0)?;
-        self.storage
-            .sync_dir(&unfinished)
-            .map_err(|e| failed("sync", &unfinished, e))?;
-        std::fs::rename(&unfinished, &dir).map_err(|e| failed("create", &dir, e))?;
-        self.storage
-            .sync_dir(&self.data_dir)
-            .map_err(|e| failed("sync", &self.data_dir, e))?;
-        open_topic(&*self.storage, dir, id, 0)
+        let topic = Topic {
+            info: info.clone(),
+            partitions,
+        };
+        self.topics.write().insert(name, topic);
+        self.announce();
+        Ok(info)
+    }
+
+    /// Adds partitions to a topic, each beginning at its offset.
+    pub(crate) fn add_partitions(&self, topic: &TopicInfo, starts: &[u64]) -> Result<TopicInfo, LogError> {
+        if starts.is_empty() {
+            return Ok(topic.clone());
+        }
+        let added = self.create_partitions(&topic.name, topic.epoch, topic.partitions, starts)?;
+        let info = TopicInfo {
+            partitions: topic.partitions + starts.len() as u32,
+            ..topic.clone()
+        };
+        if let Some(found) = self.topics.write().get_mut(&topic.name) {
+            found.info = info.clone();
+            found.partitions.extend(added);
+        }
+        self.announce();
+        Ok(info)
+    }
+
+    fn create_partitions(
+        &self,
+        topic: &Arc<str>,
+        epoch: Epoch,
+        first: u32,
+        starts: &[u64],
+    ) -> Result<Vec<Arc<Partition>>, LogError> {
+        let place = |(partition, start): (u32, &u64)| {
+            let id = TopicPartition {
+                topic: Arc::clone(topic),
+                partition,
+            };
+            (id, *start)
+        };
+        let wanted: Vec<_> = (first..).zip(starts).map(place).collect();
+        directory::create_partitions(&*self.storage, &self.data_dir, self.kind, epoch, &wanted)
+    }
+
+    pub(crate) fn delete_topic(&self, topic: &str) -> Result<(), LogError> {
+        let mut points = self.points.lock();
+        let removed = {
+            let mut topics = self.topics.write();
+            let (name, found) = topics
+                .remove_entry(topic)
+                .ok_or_else(|| LogError::UnknownPartition(topic.to_owned()))?;
+            // Taken for good: an appender that still knows the partition finds it busy.
+            if let Err(e) = take_all(&found.partitions) {
+                topics.insert(name, found);
+                return Err(e);
+            }
+            found
+        };
+        self.remove_topic(&removed, &mut points)?;
+        self.announce();
+        Ok(())
     }
 
     /// Takes the topic away from everybody; its files go later.
@@ -271,60 +235,50 @@ impl Shared {
         if points.len() < before {
             checkpoint::write(&*self.storage, &self.data_dir, points)?;
         }
-        for partition in &topic.partitions {
-            let deleted = self
-                .data_dir
-                .join(format!("{}.{:032x}{DELETED}", partition.id, partition.epoch.0));
-            std::fs::rename(&partition.dir, &deleted).map_err(|e| failed("remove", &partition.dir, e))?;
-            self.storage
-                .sync_dir(&self.data_dir)
-                .map_err(|e| failed("sync", &self.data_dir, e))?;
+        for deleted in directory::retire(&*self.storage, &self.data_dir, &topic.partitions)? {
             self.syncer.remove(deleted);
         }
         Ok(())
     }
 
-    fn announce(&self) {
+    pub(crate) fn announce(&self) {
         self.topics_changed.send_modify(|count| *count += 1);
     }
 }
 
+/// All of them or none.
+fn take_all(partitions: &[Arc<Partition>]) -> Result<(), LogError> {
+    for (taken, partition) in partitions.iter().enumerate() {
+        if let Err(busy) = partition.take() {
+            partitions[..taken]
+                .iter()
+                .try_for_each(|partition| partition.give_back())?;
+            return Err(busy);
+        }
+    }
+    Ok(())
+}
+
 impl Log for EmbeddedLog {
-    fn ensure_topic(&self, topic: &str) -> Result<TopicInfo, LogError> {
+    fn ensure_topic(&self, topic: &str, creation: &TopicCreation) -> Result<TopicInfo, LogError> {
         topic::check_name(topic)?;
         let _one_at_a_time = self.shared.points.lock();
         if let Some(info) = self.topic(topic) {
             return Ok(info);
         }
         self.shared.check_writable()?;
-        let made = self.shared.create_topic(topic)?;
-        let info = made.info.clone();
-        self.shared.topics.write().insert(Arc::clone(&info.name), made);
-        self.shared.announce();
-        Ok(info)
+        let partitions = creation.partitions.unwrap_or(PARTITIONS_DEFAULT);
+        if !(1..=PARTITIONS_MAX).contains(&partitions) {
+            return Err(LogError::Invalid(format!(
+                "topic {topic} cannot have {partitions} partitions; give it between 1 and {PARTITIONS_MAX}"
+            )));
+        }
+        self.shared
+            .create_topic(topic, topic::new_epoch()?, &vec![0; partitions as usize])
     }
 
     fn delete_topic(&self, topic: &str) -> Result<(), LogError> {
-        let mut points = self.shared.points.lock();
-        let removed = {
-            let mut topics = self.shared.topics.write();
-            let (name, found) = topics
-                .remove_entry(topic)
-                .ok_or_else(|| LogError::UnknownPartition(topic.to_owned()))?;
-            // Taken for good: an appender that still knows the partition finds it busy.
-            let taken = found
-                .partitions
-                .iter()
-                .try_for_each(|partition| partition.take().map(drop));
-            if let Err(e) = taken {
-                topics.insert(name, found);
-                return Err(e);
-            }
-            found
-        };
-        self.shared.remove_topic(&removed, &mut points)?;
-        self.shared.announce();
-        Ok(())
+        self.shared.delete_topic(topic)
     }
 
     fn topic(&self, topic: &str) -> Option<TopicInfo> {
@@ -344,8 +298,8 @@ impl Log for EmbeddedLog {
         self.shared.topics_changed.subscribe()
     }
 
-    fn appender(&self) -> Box<dyn Appender> {
-        Box::new(EmbeddedAppender::new(Arc::clone(&self.shared)))
+    fn appender(&self, _writer: &WriterId) -> Result<Box<dyn Appender>, LogError> {
+        Ok(Box::new(EmbeddedAppender::new(Arc::clone(&self.shared))))
     }
 
     fn read(&self, partition: &TopicPartition, from: Offset, bytes_max: usize) -> Result<Chunk, LogError> {

@@ -6,7 +6,6 @@
 //! the end goes back with it.
 
 use std::{
-    collections::BTreeMap,
     io,
     mem::MaybeUninit,
     os::fd::OwnedFd,
@@ -24,23 +23,24 @@ use rustix::{
 use tokio::sync::watch;
 
 use crate::{
-    Appender, Chunk, EmbeddedLog, FlushSeq, Log, LogError, NewRecord, Offset, TopicInfo, TopicPartition, Visibility,
-    embedded::names_in, partition::Partition, recovery, storage::failed, topic,
+    Appender, Chunk, EmbeddedLog, Log, LogError, Offset, TopicCreation, TopicInfo, TopicPartition, WriterId,
+    directory::{Topic, Topics, names_in, partition_counts},
+    partition::Partition,
+    recovery,
+    storage::failed,
+    topic,
 };
 
 /// Bytes of inotify events taken at a time: they only say that something changed.
 const EVENT_BYTES: usize = 4096;
 
-/// A log that another process may be writing. Its appenders refuse.
+/// A log that another process may be writing. It refuses writers.
 #[derive(Debug)]
 pub struct ReadOnlyLog {
     shared: Arc<Shared>,
     stop: Arc<OwnedFd>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
-
-/// By name.
-type Topics = BTreeMap<Arc<str>, (TopicInfo, Arc<Partition>)>;
 
 #[derive(Debug)]
 struct Shared {
@@ -109,24 +109,20 @@ impl Shared {
     /// Brings topics and ends to what the directory holds now.
     fn look(&self) -> Result<(), LogError> {
         let names = names_in(&self.data_dir)?;
-        let found: Vec<&str> = names
-            .iter()
-            .filter(|name| matches!(topic::parse_dir(name), Some((_, 0))))
-            .map(|name| &**name)
-            .collect();
         let before = self.topics.read().len();
-        self.topics.write().retain(|_, (_, partition)| is_same_life(partition));
+        self.topics
+            .write()
+            .retain(|_, topic| topic.partitions.iter().all(|partition| is_same_life(partition)));
         let mut changed = self.topics.read().len() != before;
-        for name in found {
-            let known = topic::parse_dir(name).and_then(|(topic, _)| {
-                self.topics
-                    .read()
-                    .get(topic)
-                    .map(|(_, partition)| Arc::clone(partition))
-            });
-            match known {
-                Some(partition) => partition.follow()?,
-                None => changed |= self.add(name)?,
+        for (topic, count) in partition_counts(&names) {
+            let known = self
+                .topics
+                .read()
+                .get(topic)
+                .map_or_else(Vec::new, |topic| topic.partitions.clone());
+            known.iter().try_for_each(|partition| partition.follow())?;
+            for partition in known.len() as u32..count {
+                changed |= self.add(topic, partition)?;
             }
         }
         if changed {
@@ -135,44 +131,48 @@ impl Shared {
         Ok(())
     }
 
-    /// Adds a topic unless it went while we looked. The watch comes first: nothing is missed between.
-    fn add(&self, name: &str) -> Result<bool, LogError> {
-        let dir = self.data_dir.join(name);
+    /// Adds a partition unless its topic went while we looked. The watch comes first: nothing is missed between.
+    fn add(&self, topic: &str, partition: u32) -> Result<bool, LogError> {
+        let id = TopicPartition {
+            topic: topic.into(),
+            partition,
+        };
+        let dir = self.data_dir.join(id.to_string());
         let interesting = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVE;
         match inotify::add_watch(&self.changes, &dir, interesting) {
             Err(rustix::io::Errno::NOENT) => return Ok(false),
             Err(e) => return Err(failed("watch", &dir, e.into())),
             Ok(_) => {}
         }
-        let Some((topic, partition)) = topic::parse_dir(name) else {
-            return Ok(false);
-        };
-        let id = TopicPartition {
-            topic: topic.into(),
-            partition,
-        };
         let opened = topic::read_metadata(&dir).and_then(|epoch| Ok((epoch, recovery::look(&dir, epoch)?)));
         let (epoch, found) = match opened {
             Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other?,
         };
-        let info = TopicInfo {
-            name: Arc::clone(&id.topic),
-            partitions: 1,
-            epoch,
-        };
-        let name = Arc::clone(&id.topic);
-        self.topics
-            .write()
-            .insert(name, (info, Arc::new(Partition::new(id, epoch, dir, found))));
+        let mut topics = self.topics.write();
+        let topic = topics.entry(Arc::clone(&id.topic)).or_insert_with(|| Topic {
+            info: TopicInfo {
+                name: Arc::clone(&id.topic),
+                partitions: 0,
+                epoch,
+            },
+            partitions: Vec::new(),
+        });
+        if topic.info.epoch != epoch || topic.info.partitions != partition {
+            return Ok(false);
+        }
+        topic.info.partitions += 1;
+        topic.partitions.push(Arc::new(Partition::new(id, epoch, dir, found)));
         Ok(true)
     }
 
     fn partition(&self, id: &TopicPartition) -> Result<Arc<Partition>, LogError> {
         let topics = self.topics.read();
-        let found = topics.get(&id.topic).filter(|_| id.partition == 0);
+        let found = topics
+            .get(&id.topic)
+            .and_then(|topic| topic.partitions.get(id.partition as usize));
         found
-            .map(|(_, partition)| Arc::clone(partition))
+            .map(Arc::clone)
             .ok_or_else(|| LogError::UnknownPartition(id.to_string()))
     }
 }
@@ -196,28 +196,28 @@ fn read_only<T>() -> Result<T, LogError> {
 }
 
 impl Log for ReadOnlyLog {
-    fn ensure_topic(&self, topic: &str) -> Result<TopicInfo, LogError> {
+    fn ensure_topic(&self, topic: &str, _creation: &TopicCreation) -> Result<TopicInfo, LogError> {
         self.topic(topic).map_or_else(read_only, Ok)
     }
     fn delete_topic(&self, _topic: &str) -> Result<(), LogError> {
         read_only()
     }
     fn topic(&self, topic: &str) -> Option<TopicInfo> {
-        self.shared.topics.read().get(topic).map(|(info, _)| info.clone())
+        self.shared.topics.read().get(topic).map(|topic| topic.info.clone())
     }
     fn topics(&self) -> Vec<TopicInfo> {
         self.shared
             .topics
             .read()
             .values()
-            .map(|(info, _)| info.clone())
+            .map(|topic| topic.info.clone())
             .collect()
     }
     fn topics_changed(&self) -> watch::Receiver<u64> {
         self.shared.topics_changed.subscribe()
     }
-    fn appender(&self) -> Box<dyn Appender> {
-        Box::new(ReadOnlyAppender)
+    fn appender(&self, _writer: &WriterId) -> Result<Box<dyn Appender>, LogError> {
+        read_only()
     }
     fn read(&self, partition: &TopicPartition, from: Offset, bytes_max: usize) -> Result<Chunk, LogError> {
         self.shared.partition(partition)?.read(from.0, bytes_max)
@@ -239,32 +239,11 @@ impl Log for ReadOnlyLog {
             .topics
             .read()
             .values()
-            .map(|(_, partition)| partition.size_bytes())
+            .flat_map(|topic| &topic.partitions)
+            .map(|partition| partition.size_bytes())
             .sum()
     }
     fn failure(&self) -> Option<String> {
         None
-    }
-}
-
-/// What a log for reading hands out as a writer.
-#[derive(Debug)]
-struct ReadOnlyAppender;
-
-impl Appender for ReadOnlyAppender {
-    fn claim(&mut self, _partition: &TopicPartition) -> Result<u64, LogError> {
-        read_only()
-    }
-    fn append(&mut self, _partition: &TopicPartition, _record: NewRecord<'_>) -> Result<Offset, LogError> {
-        read_only()
-    }
-    fn commit(&mut self, _position: &[u8]) -> Result<(), LogError> {
-        read_only()
-    }
-    fn flush(&mut self, _visibility: Visibility) -> Result<FlushSeq, LogError> {
-        read_only()
-    }
-    fn durable(&self) -> watch::Receiver<FlushSeq> {
-        watch::channel(FlushSeq(0)).1
     }
 }

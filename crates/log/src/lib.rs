@@ -7,7 +7,7 @@
 //! The log never looks inside a key or a value, and knows neither LSNs nor Debezium: the source's position is bytes
 //! that it keeps for its writer.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -18,10 +18,13 @@ mod checkpoint;
 mod chunk;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod copy;
+mod directory;
 mod embedded;
 mod follow;
 mod index;
 mod partition;
+mod partitioner;
 mod pick;
 mod recovery;
 mod segment;
@@ -33,8 +36,10 @@ mod view_index;
 mod writer;
 
 pub use chunk::{Chunk, Record};
+pub use copy::Copier;
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use follow::ReadOnlyLog;
+pub use partitioner::partition_of;
 pub use pick::{Picked, read_at};
 #[doc(hidden)]
 pub use storage::Storage;
@@ -54,7 +59,7 @@ pub struct Epoch(pub u128);
 pub struct TopicPartition {
     /// The topic's name, as Kafka allows it: `[A-Za-z0-9._-]{1,249}`.
     pub topic: Arc<str>,
-    /// From 0. The embedded log makes topics of one partition.
+    /// From 0.
     pub partition: u32,
 }
 
@@ -73,6 +78,86 @@ pub struct TopicInfo {
     pub partitions: u32,
     /// Which life of the topic this is.
     pub epoch: Epoch,
+}
+
+impl TopicInfo {
+    /// Its partitions, in order.
+    pub fn all(&self) -> Vec<TopicPartition> {
+        let place = |partition| TopicPartition {
+            topic: self.name.clone(),
+            partition,
+        };
+        (0..self.partitions).map(place).collect()
+    }
+}
+
+/// What a topic shall be like when it has to be made (Kafka Connect's `topic.creation.*`).
+///
+/// The embedded log makes one partition unless told otherwise, keeps one replica, and takes no configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicCreation {
+    /// How many partitions; the log's own default if `None`.
+    pub partitions: Option<u32>,
+    /// How many replicas; the log's own default if `None`.
+    pub replication_factor: Option<u16>,
+    /// Kafka's topic configuration, such as `cleanup.policy`.
+    pub config: BTreeMap<String, String>,
+}
+
+/// Who appends. The next appender of the same name takes over from the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriterId {
+    /// The connector's name: stable across restarts and machines.
+    pub name: String,
+    /// Whether all partitions must show a flush at once or not at all (Kafka's transactions). The embedded log always
+    /// does so for what a crash leaves.
+    pub transactions: bool,
+}
+
+impl WriterId {
+    /// A writer that asks for no transactions.
+    pub fn new(name: &str) -> WriterId {
+        WriterId {
+            name: name.to_owned(),
+            transactions: false,
+        }
+    }
+}
+
+/// How a log tells, after a restart, what of a source's changes it holds: see [`Appender::memory`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Beside the records, in each partition: [`Log::position`] is what [`Appender::commit`] was given last.
+    Position,
+    /// Nowhere but in records of the writer's own: what one flush carries is there as a whole or not at all, so the
+    /// writer puts a record that says where its source stood into every flush.
+    Flush,
+    /// Nowhere: each partition holds a beginning of what was appended to it, and only the records tell how long a one.
+    /// [`Appender::durable_offsets`] says where to begin to look.
+    Records,
+}
+
+/// How near a log's copy is to what it copies. A log that copies nothing is always at its own end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// Offsets that were still to be copied when last looked, over all partitions.
+    pub missing: u64,
+    /// Offsets that there were to copy in all.
+    pub total: u64,
+    /// Everything that there was when the topic was met has been copied once.
+    pub complete: bool,
+    /// Since when (milliseconds since 1970) the origin has not been heard of, if it is away.
+    pub stale_since_ms: Option<i64>,
+}
+
+impl Freshness {
+    /// Nothing is missing.
+    pub const COMPLETE: Freshness = Freshness {
+        missing: 0,
+        total: 0,
+        complete: true,
+        stale_since_ms: None,
+    };
 }
 
 /// A record header, as in Kafka: a key and raw bytes.
@@ -107,10 +192,15 @@ pub struct FlushSeq(pub u64);
 
 /// Topics of records. Implementations are shared (`Arc<dyn Log>`) by one process's capture and gateway.
 pub trait Log: Send + Sync + 'static {
-    /// The topic, created if it is missing. Creation is durable when this returns.
-    fn ensure_topic(&self, topic: &str) -> Result<TopicInfo, LogError>;
+    /// The topic, created as `creation` says if it is missing. Creation is durable when this returns.
+    fn ensure_topic(&self, topic: &str, creation: &TopicCreation) -> Result<TopicInfo, LogError>;
     /// Removes the topic and all it holds, durably. Its next life has another [`Epoch`].
     fn delete_topic(&self, topic: &str) -> Result<(), LogError>;
+    /// Removes the records of a topic that a snapshot was cut off in, as thoroughly as the log can: the topic itself,
+    /// or what it holds so far.
+    fn empty_topic(&self, topic: &str) -> Result<(), LogError> {
+        self.delete_topic(topic)
+    }
     /// The topic, if it exists.
     fn topic(&self, topic: &str) -> Option<TopicInfo>;
     /// Every topic, internal ones (`__…`) too, by name.
@@ -118,8 +208,9 @@ pub trait Log: Send + Sync + 'static {
     /// Changes whenever a topic comes or goes.
     fn topics_changed(&self) -> watch::Receiver<u64>;
 
-    /// A writer. Each partition takes one at a time: a second appender that touches it gets [`LogError::Busy`].
-    fn appender(&self) -> Box<dyn Appender>;
+    /// A writer. Each partition takes one at a time: a second appender that touches it gets [`LogError::Busy`], or,
+    /// where the log is shared by machines, fences the one before.
+    fn appender(&self, writer: &WriterId) -> Result<Box<dyn Appender>, LogError>;
 
     /// Whole batches from the one that holds `from`, at least one and then up to `bytes_max` bytes; an empty chunk at
     /// the end. Reads the page cache or the disk on the caller's thread. `from` below [`Log::earliest`] is
@@ -135,6 +226,10 @@ pub trait Log: Send + Sync + 'static {
     /// away before its commit, as far as readers saw it. Whoever replays that transaction in this process leaves out
     /// as many of its records, after [`Appender::claim`]. Zero after an open.
     fn unfinished(&self, partition: &TopicPartition) -> Result<u64, LogError>;
+    /// How near the copy of a topic is to its origin; changes wake whoever waits.
+    fn freshness(&self, _topic: &str) -> watch::Receiver<Freshness> {
+        watch::Sender::new(Freshness::COMPLETE).subscribe()
+    }
     /// Bytes on disk, for metrics.
     fn size_bytes(&self) -> u64;
     /// Why the log has stopped taking writes (full disk, failed fsync), if it has.
@@ -152,16 +247,38 @@ pub trait Appender: Send {
     /// it ends with. The next [`Appender::commit`] ends that transaction, even if nothing is appended before it: so
     /// claim the partitions of a transaction that is replayed.
     fn claim(&mut self, partition: &TopicPartition) -> Result<u64, LogError>;
-    /// Buffers a record in the current transaction and tells its offset. No I/O, unless the buffer bound
-    /// is reached (then like a flush that shows nothing new).
-    fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<Offset, LogError>;
+    /// The offset at or above which the next record of the partition will lie. Exact where this process gives offsets
+    /// out itself; on a shared log it waits until all that was appended is acknowledged, so ask rarely.
+    fn next_offset(&mut self, partition: &TopicPartition) -> Result<Offset, LogError>;
+    /// Buffers a record in the current transaction. No I/O on the caller's thread, unless the buffer bound is reached
+    /// (then like a flush that shows nothing new).
+    fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<(), LogError>;
     /// Ends the transaction: in each partition it touched, a control batch with `position` (at most
     /// 256 bytes) follows its records. A transaction that touched nothing leaves nothing.
     fn commit(&mut self, position: &[u8]) -> Result<(), LogError>;
     /// Hands everything buffered to the operating system and queues its group sync. Does not wait for the sync.
     fn flush(&mut self, visibility: Visibility) -> Result<FlushSeq, LogError>;
-    /// The last flush that is durable in all partitions. Closed, after [`Log::failure`] is set, when syncing failed.
+    /// The last flush that is durable in all partitions. Closed, after [`Log::failure`] or [`Appender::failure`] is
+    /// set, when what was flushed cannot become durable.
     fn durable(&self) -> watch::Receiver<FlushSeq>;
+    /// How what was appended is found again after a restart.
+    fn memory(&self) -> Memory {
+        Memory::Position
+    }
+    /// For [`Memory::Records`]: for each partition written to, an offset below which there is nothing of the flushes
+    /// after [`Appender::durable`]'s, and behind which all of them lie.
+    fn durable_offsets(&self) -> Vec<(TopicPartition, Offset)> {
+        Vec::new()
+    }
+    /// True while so much waits to be acknowledged that the writer shall wait for [`Appender::durable`] to change
+    /// before it appends more.
+    fn is_full(&self) -> bool {
+        false
+    }
+    /// Why nothing more becomes durable through this appender, if so.
+    fn failure(&self) -> Option<LogError> {
+        None
+    }
 }
 
 /// What can go wrong, one kind per thing a caller does about it.
@@ -215,4 +332,21 @@ pub enum LogError {
     /// The name, key, position or record is not one the log can hold.
     #[error("{0}")]
     Invalid(String),
+    /// The log would not take one record, and everything behind it waits. `append` counts this appender's appends from
+    /// 0, so that the writer knows which record it was.
+    #[error("{partition} does not take the record: {why}")]
+    Refused {
+        /// Which partition.
+        partition: String,
+        /// Which call of [`Appender::append`], from 0.
+        append: u64,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// Another appender of the same name has taken over.
+    #[error("{0}")]
+    Fenced(String),
+    /// The log is away and may come back: try again with a new appender.
+    #[error("{0}")]
+    Away(String),
 }

@@ -34,6 +34,8 @@ pub(crate) struct Partition {
     segments: RwLock<Vec<Arc<Segment>>>,
     written: Mutex<Written>,
     waiting: Mutex<Waiting>,
+    /// Offsets below are no longer to be had, although a segment may still hold some.
+    kept_from: AtomicU64,
     end: watch::Sender<Offset>,
     durable_end: AtomicU64,
     /// An appender owns the partition.
@@ -70,6 +72,7 @@ impl Partition {
             id,
             epoch,
             dir,
+            kept_from: AtomicU64::new(0),
             end: watch::Sender::new(Offset(recovered.written.end)),
             durable_end: AtomicU64::new(recovered.written.committed_end),
             segments: RwLock::new(recovered.segments),
@@ -87,7 +90,22 @@ impl Partition {
     }
 
     pub(crate) fn earliest(&self) -> u64 {
-        self.segments.read()[0].base
+        let base = self.segments.read()[0].base;
+        base.max(self.kept_from.load(Ordering::Acquire))
+    }
+
+    /// Makes offsets below this one out of range, and removes the segments that hold no others.
+    pub(crate) fn forget_below(&self, offset: u64) -> Result<(), LogError> {
+        let offset = offset.min(self.end.borrow().0);
+        self.kept_from.fetch_max(offset, Ordering::AcqRel);
+        let mut segments = self.segments.write();
+        while let [oldest, next, ..] = &segments[..]
+            && next.base <= offset
+        {
+            remove(oldest)?;
+            segments.remove(0);
+        }
+        Ok(())
     }
 
     pub(crate) fn position(&self) -> Option<Bytes> {

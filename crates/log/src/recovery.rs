@@ -31,6 +31,16 @@ use crate::{
     storage::{Storage, failed},
 };
 
+/// Whether a partition's records were made here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// They were: what follows the last control batch never happened.
+    Own,
+    /// They are another log's, with its offsets and without control batches: whatever is whole may stay, and what is
+    /// not is cut, damaged or torn, since the origin still has it.
+    Copy,
+}
+
 /// What was found, and left, of a partition.
 #[derive(Debug)]
 pub(crate) struct Recovered {
@@ -44,14 +54,53 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(
     storage: &dyn Storage,
     dir: &Path,
+    kind: Kind,
     epoch: Epoch,
     durable_end: u64,
 ) -> Result<Recovered, LogError> {
-    let mut segments = open_segments(storage, dir)?;
+    let segments = open_segments(storage, dir)?;
     let last = Arc::clone(segments.last().expect("opened or made at least one"));
     let scan = scan_tail(&last)?;
+    let recovered = match kind {
+        Kind::Own => to_last_commit(segments, &scan, epoch, durable_end)?,
+        Kind::Copy => to_last_batch(segments, &scan),
+    };
+    let last = recovered.segments.last().expect("cutting leaves at least one");
+    last.file
+        .set_len(last.len())
+        .map_err(|e| failed("cut", &last.path, e))?;
+    // What a crash left in the page cache only is not durable before this.
+    storage
+        .sync(&last.file, &last.path)
+        .map_err(|e| failed("sync", &last.path, e))?;
+    storage.sync_dir(dir).map_err(|e| failed("sync", dir, e))?;
+    Ok(recovered)
+}
+
+fn to_last_batch(segments: Vec<Arc<Segment>>, scan: &Scan) -> Recovered {
+    let last = segments.last().expect("opened or made at least one");
     if let Some(why) = scan.why_stopped {
-        let proven = durable_end.max(durable_by_later_control(&last, &scan, epoch)?);
+        tracing::warn!(file = %last.path.display(), offset = scan.offset, why, "the end of a copy is cut and fetched again");
+    }
+    last.index.cut(scan.position);
+    last.set_len(scan.position);
+    let written = Written {
+        end: scan.offset,
+        committed_end: scan.offset,
+        ..Written::default()
+    };
+    Recovered { segments, written }
+}
+
+fn to_last_commit(
+    mut segments: Vec<Arc<Segment>>,
+    scan: &Scan,
+    epoch: Epoch,
+    durable_end: u64,
+) -> Result<Recovered, LogError> {
+    let last = Arc::clone(segments.last().expect("opened or made at least one"));
+    if let Some(why) = scan.why_stopped {
+        let proven = durable_end.max(durable_by_later_control(&last, scan, epoch)?);
         if proven > scan.offset || last.index.knows(scan.position) {
             return Err(last.corrupt(scan.position, scan.offset, why));
         }
@@ -60,7 +109,7 @@ pub(crate) fn recover(
         return Err(last.corrupt(scan.position, scan.offset, "the file ends before what was durable"));
     }
     last.set_len(scan.position);
-    let commit = find_last_commit(&segments, &scan, epoch)?;
+    let commit = find_last_commit(&segments, scan, epoch)?;
     let committed_end = commit.as_ref().map_or(segments[0].base, |commit| commit.end);
     if committed_end < durable_end {
         return Err(last.corrupt(
@@ -70,15 +119,6 @@ pub(crate) fn recover(
         ));
     }
     cut_segments(&mut segments, committed_end)?;
-    let last = segments.last().expect("cutting leaves at least one");
-    last.file
-        .set_len(last.len())
-        .map_err(|e| failed("cut", &last.path, e))?;
-    // What a crash left in the page cache only is not durable before this.
-    storage
-        .sync(&last.file, &last.path)
-        .map_err(|e| failed("sync", &last.path, e))?;
-    storage.sync_dir(dir).map_err(|e| failed("sync", dir, e))?;
     let (position, last_timestamp_ms) = commit.map_or((None, 0), |c| (Some(c.position), c.timestamp_ms));
     Ok(Recovered {
         segments,

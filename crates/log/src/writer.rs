@@ -19,6 +19,9 @@ use crate::{
 /// A usual flush fits; what one great record needed is given back.
 const BUFFER_KEPT_BYTES: usize = 1 << 20;
 
+/// Offsets that one batch of a copy may span: Kafka's deltas are signed 32-bit numbers.
+const OFFSETS_SPANNED_MAX: u64 = i32::MAX as u64;
+
 /// The one writer of a partition.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -61,24 +64,48 @@ impl Writer {
         self.buffer.len()
     }
 
-    /// Buffers a record and tells its offset.
-    pub(crate) fn append(&mut self, record: &NewRecord<'_>) -> Result<u64, LogError> {
+    /// The offset that the next record gets.
+    pub(crate) fn next_offset(&self) -> u64 {
+        self.ahead.end
+    }
+
+    /// Buffers a record at the next offset.
+    pub(crate) fn append(&mut self, record: &NewRecord<'_>) -> Result<(), LogError> {
         check_size(record)?;
+        self.push(self.ahead.end, record);
+        Ok(())
+    }
+
+    /// Buffers a record of another log at the offset that it has there. Offsets that are missing there (compacted, of
+    /// markers) are spanned by the batch, so batches follow each other without holes; a copy needs no control batches.
+    pub(crate) fn copy(&mut self, offset: u64, record: &NewRecord<'_>) -> Result<(), LogError> {
+        check_size(record)?;
+        if !(self.ahead.end..self.ahead.end + OFFSETS_SPANNED_MAX).contains(&offset) {
+            let (id, end) = (&self.partition.id, self.ahead.end);
+            let why = format!("a copy of {id} that ends at offset {end} cannot go on with offset {offset}");
+            return Err(LogError::Invalid(why));
+        }
+        self.push(offset, record);
+        self.ahead.committed_end = self.ahead.end;
+        Ok(())
+    }
+
+    fn push(&mut self, offset: u64, record: &NewRecord<'_>) {
         self.touched = true;
-        let offset = self.ahead.end;
-        let open = match &mut self.open {
-            Some(open) => open,
-            none => none.insert(OpenBatch::begin(&mut self.buffer, offset, record.timestamp_ms)),
-        };
-        if !open.push(&mut self.buffer, record) {
+        let spans_little = |open: &OpenBatch| open.spans(offset) < OFFSETS_SPANNED_MAX;
+        let fits = self.open.as_ref().is_none_or(spans_little)
+            && self
+                .open
+                .get_or_insert_with(|| OpenBatch::begin(&mut self.buffer, self.ahead.end, record.timestamp_ms))
+                .push(&mut self.buffer, offset, record);
+        if !fits {
             self.finish_batch();
-            let mut open = OpenBatch::begin(&mut self.buffer, offset, record.timestamp_ms);
-            open.push(&mut self.buffer, record);
+            let mut open = OpenBatch::begin(&mut self.buffer, self.ahead.end, record.timestamp_ms);
+            open.push(&mut self.buffer, offset, record);
             self.open = Some(open);
         }
         self.ahead.end = offset + 1;
         self.ahead.last_timestamp_ms = record.timestamp_ms;
-        Ok(offset)
     }
 
     /// Ends the transaction, if it has records here.

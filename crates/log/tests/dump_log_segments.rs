@@ -12,7 +12,7 @@ use std::{
 };
 
 use rowcast_log::{
-    EmbeddedLog, EmbeddedOptions, Log, NewRecord, Offset, Visibility,
+    EmbeddedLog, EmbeddedOptions, Log, NewRecord, Offset, TopicCreation, Visibility, WriterId,
     contract::{Held, partition, read_from},
 };
 
@@ -112,7 +112,7 @@ fn fill(log: &dyn Log) {
         "a \"quoted\" {json}",
         "<img onerror=x>",
     ];
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     for number in 0..3000usize {
         let (key, value) = (
             format!("{{\"id\":{number}}}"),
@@ -159,7 +159,7 @@ fn kafkas_own_tool_reads_our_segments_and_agrees_record_by_record() {
         ..EmbeddedOptions::default()
     };
     let log = EmbeddedLog::open(dir.path(), options.clone()).unwrap();
-    log.ensure_topic("dumped").unwrap();
+    log.ensure_topic("dumped", &TopicCreation::default()).unwrap();
     fill(&*log);
     drop(log);
     let topic_dir = dir.path().join("dumped-0");

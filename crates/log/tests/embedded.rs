@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use rowcast_log::{
-    EmbeddedLog, EmbeddedOptions, Log, LogError, NewRecord, Offset, TopicPartition, Visibility,
+    EmbeddedLog, EmbeddedOptions, Log, LogError, NewRecord, Offset, TopicCreation, TopicPartition, Visibility,
+    WriterId,
     contract::{partition, wait_for},
 };
 
@@ -41,12 +42,13 @@ fn committed_records_are_there_after_reopening_and_an_unfinished_transaction_is_
     let orders = partition("orders");
     let epoch = {
         let log = open(dir.path());
-        let epoch = log.ensure_topic("orders").unwrap().epoch;
-        let mut appender = log.appender();
+        let epoch = log.ensure_topic("orders", &TopicCreation::default()).unwrap().epoch;
+        let mut appender = log.appender(&WriterId::new("test")).unwrap();
         appender.append(&orders, record(b"a")).unwrap();
         appender.append(&orders, record(b"b")).unwrap();
         appender.commit(b"here").unwrap();
-        assert_eq!(appender.append(&orders, record(b"c")).unwrap(), Offset(3));
+        assert_eq!(appender.next_offset(&orders).unwrap(), Offset(3));
+        appender.append(&orders, record(b"c")).unwrap();
         appender.flush(Visibility::Now).unwrap();
         assert_eq!(values(&*log, &orders).len(), 3);
         epoch
@@ -79,14 +81,14 @@ fn another_process_may_look_while_the_log_is_written_and_sees_it_grow() {
     let looking = EmbeddedLog::open_read_only(dir.path()).unwrap();
     assert!(looking.topics().is_empty());
     let mut topics_changed = looking.topics_changed();
-    log.ensure_topic("orders").unwrap();
+    log.ensure_topic("orders", &TopicCreation::default()).unwrap();
     wait_for(&mut topics_changed, |_| looking.topic("orders").is_some());
     assert_eq!(
         looking.topic("orders").unwrap().epoch,
         log.topic("orders").unwrap().epoch
     );
     let mut end = looking.end(&orders).unwrap();
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     for number in 0..100u64 {
         appender.append(&orders, record(&number.to_be_bytes())).unwrap();
         appender.commit(&number.to_be_bytes()).unwrap();
@@ -97,7 +99,7 @@ fn another_process_may_look_while_the_log_is_written_and_sees_it_grow() {
     }
     assert_eq!(values(&*looking, &orders), values(&*log, &orders));
     assert_eq!(looking.position(&orders).unwrap(), log.position(&orders).unwrap());
-    assert!(looking.appender().append(&orders, record(b"x")).is_err());
+    assert!(looking.appender(&WriterId::new("test")).is_err());
 
     // A tail that was seen here but nowhere promised goes, and the end goes back with it.
     appender.append(&orders, record(b"half")).unwrap();
@@ -129,8 +131,8 @@ fn opening_finds_the_last_commit_behind_a_large_unfinished_transaction() {
             ..EmbeddedOptions::default()
         };
         let log = EmbeddedLog::open(dir.path(), options).unwrap();
-        log.ensure_topic("orders").unwrap();
-        let mut appender = log.appender();
+        log.ensure_topic("orders", &TopicCreation::default()).unwrap();
+        let mut appender = log.appender(&WriterId::new("test")).unwrap();
         appender.append(&orders, record(b"first")).unwrap();
         appender.commit(b"here").unwrap();
         let large = vec![b'x'; 10_000];
@@ -151,4 +153,68 @@ fn opening_finds_the_last_commit_behind_a_large_unfinished_transaction() {
     let log = open(image.path());
     assert_eq!(values(&*log, &orders), [(0, b"first".to_vec())]);
     assert_eq!(log.position(&orders).unwrap().as_deref(), Some(&b"here"[..]));
+}
+
+/// What Kafka leaves out (markers, aborted and compacted records) is left out here too.
+#[test]
+fn a_copy_keeps_the_offsets_of_its_origin_and_goes_on_where_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = |partition| TopicPartition {
+        topic: "orders".into(),
+        partition,
+    };
+    let offsets = |log: &EmbeddedLog, partition| {
+        values(log, &id(partition))
+            .into_iter()
+            .map(|(offset, _)| offset)
+            .collect::<Vec<_>>()
+    };
+    let open = || EmbeddedLog::open_copies(dir.path(), "cluster", EmbeddedOptions::default()).unwrap();
+    let epoch = rowcast_log::Epoch(7);
+    {
+        let log = open();
+        log.copy_topic("orders", epoch, &[Offset(0), Offset(50)]).unwrap();
+        let mut copier = log.copier();
+        for offset in [0, 1, 5, 6, 90, 1_000_000] {
+            copier.append(&id(0), Offset(offset), &record(b"x")).unwrap();
+        }
+        assert_eq!(copier.next_offset(&id(1)).unwrap(), Offset(50));
+        copier.append(&id(1), Offset(60), &record(b"y")).unwrap();
+        assert!(copier.append(&id(1), Offset(60), &record(b"again")).is_err());
+        copier.flush().unwrap();
+        assert_eq!(offsets(&log, 0), [0, 1, 5, 6, 90, 1_000_000]);
+    }
+    let log = open();
+    assert_eq!((offsets(&log, 0).len(), offsets(&log, 1)), (6, vec![60]));
+    let grown = log.copy_topic("orders", epoch, &[Offset(0); 3]).unwrap();
+    assert_eq!(grown.partitions, 3);
+    let mut copier = log.copier();
+    assert_eq!(copier.next_offset(&id(0)).unwrap(), Offset(1_000_001));
+    copier.append(&id(0), Offset(1_000_001), &record(b"z")).unwrap();
+    copier.append(&id(2), Offset(0), &record(b"z")).unwrap();
+    copier.flush().unwrap();
+    log.forget_below(&id(0), Offset(6)).unwrap();
+    assert_eq!(offsets(&log, 0), [6, 90, 1_000_000, 1_000_001]);
+    drop((copier, log));
+    assert!(EmbeddedLog::open_copies(dir.path(), "another", EmbeddedOptions::default()).is_err());
+    assert!(EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).is_err());
+    let log = open();
+    log.copy_topic("orders", rowcast_log::Epoch(8), &[Offset(0)]).unwrap();
+    assert_eq!(offsets(&log, 0), []);
+}
+
+#[test]
+fn a_topic_of_many_partitions_comes_back_with_all_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let creation = TopicCreation {
+        partitions: Some(3),
+        ..TopicCreation::default()
+    };
+    let made = open(dir.path()).ensure_topic("orders", &creation).unwrap();
+    let found = open(dir.path()).topic("orders").unwrap();
+    assert_eq!((found.partitions, found.epoch), (3, made.epoch));
+    // Partition 0 is made last: without it there is no topic.
+    std::fs::remove_dir_all(dir.path().join("orders-0")).unwrap();
+    assert!(open(dir.path()).topic("orders").is_none());
+    assert!(!dir.path().join("orders-1").exists());
 }

@@ -6,7 +6,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use rowcast_gateway::{Gateway, GatewayOptions, Pages};
-use rowcast_log::{Appender, EmbeddedLog, EmbeddedOptions, Log, NewRecord, TopicPartition, Visibility};
+use rowcast_log::{
+    Appender, EmbeddedLog, EmbeddedOptions, Log, NewRecord, TopicCreation, TopicPartition, Visibility, WriterId,
+};
 use rowcast_protocol::{ClientMessage, ServerMessage, Subscribe};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -116,9 +118,11 @@ pub struct Writer {
 
 impl Writer {
     pub fn new(log: &dyn Log, topic: &str) -> Writer {
-        let info = log.ensure_topic(topic).expect("the topic is made");
+        let info = log
+            .ensure_topic(topic, &TopicCreation::default())
+            .expect("the topic is made");
         Writer {
-            appender: log.appender(),
+            appender: log.appender(&WriterId::new("test")).unwrap(),
             partition: TopicPartition {
                 topic: info.name,
                 partition: 0,
@@ -134,7 +138,12 @@ impl Writer {
             value: value.map(str::as_bytes),
             headers,
         };
-        self.appender.append(&self.partition, record).expect("appended").0
+        let offset = self
+            .appender
+            .next_offset(&self.partition)
+            .expect("the partition is ours");
+        self.appender.append(&self.partition, record).expect("appended");
+        offset.0
     }
 
     pub fn commit(&mut self) {

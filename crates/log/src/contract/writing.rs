@@ -5,9 +5,9 @@ use super::*;
 /// One commit ends the transaction wherever it has records, and nowhere else.
 pub fn the_position_is_that_of_the_last_commit_in_each_partition<F: Fixture>() {
     let (fixture, log, topic) = open_with_topic::<F>("a");
-    log.ensure_topic("b").unwrap();
+    log.ensure_topic("b", &TopicCreation::default()).unwrap();
     let other = partition("b");
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     assert_eq!(log.position(&topic).unwrap(), None);
     put(&mut *appender, &topic, "1");
     put(&mut *appender, &other, "2");
@@ -30,9 +30,9 @@ pub fn the_position_is_that_of_the_last_commit_in_each_partition<F: Fixture>() {
 /// The same transactions, cut differently into flushes, lie at the same offsets.
 pub fn a_replay_gives_every_record_its_offset_again<F: Fixture>() {
     let append = |log: &dyn Log, flush_every: usize| {
-        log.ensure_topic("replay").unwrap();
+        log.ensure_topic("replay", &TopicCreation::default()).unwrap();
         let topic = partition("replay");
-        let mut appender = log.appender();
+        let mut appender = log.appender(&WriterId::new("test")).unwrap();
         for number in 0..100 {
             put(&mut *appender, &topic, &number.to_string());
             if number % 9 == 8 {
@@ -52,7 +52,7 @@ pub fn a_replay_gives_every_record_its_offset_again<F: Fixture>() {
 /// Also when it went through many flushes, and was seen.
 pub fn an_unfinished_transaction_is_gone_after_an_open<F: Fixture>() {
     let (fixture, log, topic) = open_with_topic::<F>("unfinished");
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     put(&mut *appender, &topic, "whole");
     commit(&mut *appender, "p");
     for number in 0..200 {
@@ -69,13 +69,16 @@ pub fn an_unfinished_transaction_is_gone_after_an_open<F: Fixture>() {
         (*log.end(&topic).unwrap().borrow(), log.unfinished(&topic).unwrap()),
         (Offset(2), 0)
     );
-    assert_eq!(put(&mut *log.appender(), &topic, "next"), Offset(2));
+    assert_eq!(
+        put(&mut *log.appender(&WriterId::new("test")).unwrap(), &topic, "next"),
+        Offset(2)
+    );
 }
 
 /// A capture that reconnects goes on by ordinal, and may have nothing left to append before its commit.
 pub fn what_readers_saw_of_an_unfinished_transaction_stays_for_the_next_appender<F: Fixture>() {
     let (fixture, log, topic) = open_with_topic::<F>("seen");
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     put(&mut *appender, &topic, "a");
     put(&mut *appender, &topic, "b");
     flush(&mut *appender, Visibility::Now);
@@ -83,7 +86,7 @@ pub fn what_readers_saw_of_an_unfinished_transaction_stays_for_the_next_appender
     drop(appender);
     assert_eq!(log.unfinished(&topic).unwrap(), 2);
     assert_eq!(values(&*log, &topic), owned(&[(0, "a"), (1, "b")]));
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     assert_eq!(appender.claim(&topic).unwrap(), 2);
     commit(&mut *appender, "p");
     assert_eq!(put(&mut *appender, &topic, "c"), Offset(3));
@@ -97,7 +100,7 @@ pub fn what_readers_saw_of_an_unfinished_transaction_stays_for_the_next_appender
 /// A snapshot that begins anew finds nothing of its last attempt.
 pub fn what_nobody_saw_of_an_unfinished_transaction_is_gone<F: Fixture>() {
     let (fixture, log, topic) = open_with_topic::<F>("unseen");
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     put(&mut *appender, &topic, "a");
     commit(&mut *appender, "p");
     put(&mut *appender, &topic, "half");
@@ -107,7 +110,7 @@ pub fn what_nobody_saw_of_an_unfinished_transaction_is_gone<F: Fixture>() {
     flush(&mut *appender, Visibility::AfterSync);
     drop(appender);
     assert_eq!(log.unfinished(&topic).unwrap(), 0);
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     assert_eq!(appender.claim(&topic).unwrap(), 0);
     assert_eq!(put(&mut *appender, &topic, "anew"), Offset(2));
     commit(&mut *appender, "q");
@@ -119,8 +122,11 @@ pub fn what_nobody_saw_of_an_unfinished_transaction_is_gone<F: Fixture>() {
 /// Two writers would number the same offset twice.
 pub fn a_partition_has_one_writer<F: Fixture>() {
     let (_fixture, log, topic) = open_with_topic::<F>("one");
-    log.ensure_topic("other").unwrap();
-    let (mut first, mut second) = (log.appender(), log.appender());
+    log.ensure_topic("other", &TopicCreation::default()).unwrap();
+    let (mut first, mut second) = (
+        log.appender(&WriterId::new("test")).unwrap(),
+        log.appender(&WriterId::new("test")).unwrap(),
+    );
     put(&mut *first, &topic, "a");
     let record = NewRecord {
         timestamp_ms: 0,
@@ -141,15 +147,18 @@ pub fn topics_come_and_go_with_their_epochs<F: Fixture>() {
     let fixture = F::new();
     let log = fixture.open();
     let mut changed = log.topics_changed();
-    let first = log.ensure_topic("t").unwrap();
+    let first = log.ensure_topic("t", &TopicCreation::default()).unwrap();
     assert!(changed.has_changed().unwrap());
     changed.mark_unchanged();
-    assert_eq!(log.ensure_topic("t").unwrap().epoch, first.epoch);
+    assert_eq!(
+        log.ensure_topic("t", &TopicCreation::default()).unwrap().epoch,
+        first.epoch
+    );
     assert!(!changed.has_changed().unwrap());
-    log.ensure_topic("__internal").unwrap();
+    log.ensure_topic("__internal", &TopicCreation::default()).unwrap();
     let names: Vec<_> = log.topics().into_iter().map(|topic| topic.name.to_string()).collect();
     assert_eq!(names, ["__internal", "t"]);
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     put(&mut *appender, &partition("t"), "old");
     commit(&mut *appender, "p");
     flush(&mut *appender, Visibility::Now);
@@ -163,7 +172,7 @@ pub fn topics_come_and_go_with_their_epochs<F: Fixture>() {
     drop(log);
     let log = fixture.open();
     assert!(log.topic("t").is_none());
-    let second = log.ensure_topic("t").unwrap();
+    let second = log.ensure_topic("t", &TopicCreation::default()).unwrap();
     assert_ne!(second.epoch, first.epoch);
     assert_eq!(values(&*log, &partition("t")), []);
     drop(log);
@@ -188,9 +197,15 @@ pub fn a_topic_that_goes_closes_its_end<F: Fixture>() {
 pub fn names_and_positions_that_cannot_be_held_are_refused<F: Fixture>() {
     let (_fixture, log, topic) = open_with_topic::<F>("names");
     for name in ["", ".", "..", "../up", "a/b", "a b", "é"] {
-        assert!(matches!(log.ensure_topic(name), Err(LogError::Invalid(_))), "{name:?}");
+        assert!(
+            matches!(
+                log.ensure_topic(name, &TopicCreation::default()),
+                Err(LogError::Invalid(_))
+            ),
+            "{name:?}"
+        );
     }
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     put(&mut *appender, &topic, "a");
     assert!(matches!(appender.commit(&[0; 257]), Err(LogError::Invalid(_))));
     appender.commit(&[0; 256]).unwrap();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rowcast_log::{
-    EmbeddedLog, EmbeddedOptions, FlushSeq, Log, LogError, Offset, Storage, Visibility,
+    EmbeddedLog, EmbeddedOptions, FlushSeq, Log, LogError, Offset, Storage, TopicCreation, Visibility, WriterId,
     contract::{partition, wait_for},
 };
 
@@ -92,8 +92,8 @@ fn a_power_cut_loses_no_durable_transaction_and_leaves_whole_ones() {
     };
     let living = tempfile::tempdir().unwrap();
     let mut log = EmbeddedLog::open(living.path(), options.clone()).unwrap();
-    log.ensure_topic(TOPIC).unwrap();
-    let mut appender = log.appender();
+    log.ensure_topic(TOPIC, &TopicCreation::default()).unwrap();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     let (mut next, mut flushed_upto) = (0, HashMap::from([(FlushSeq(0), 0)]));
     for _ in 0..images {
         for _ in 0..random.below(12) {
@@ -123,8 +123,8 @@ fn a_power_cut_loses_no_durable_transaction_and_leaves_whole_ones() {
             std::fs::remove_dir_all(living.path()).unwrap();
             storage.synced.lock().unwrap().clear();
             log = EmbeddedLog::open(living.path(), options.clone()).unwrap();
-            log.ensure_topic(TOPIC).unwrap();
-            (appender, next) = (log.appender(), 0);
+            log.ensure_topic(TOPIC, &TopicCreation::default()).unwrap();
+            (appender, next) = (log.appender(&WriterId::new("test")).unwrap(), 0);
             flushed_upto = HashMap::from([(FlushSeq(0), 0)]);
         }
     }
@@ -140,8 +140,8 @@ fn a_full_disk_is_a_clear_error_and_costs_nothing_that_was_committed() {
         };
         let dir = tempfile::tempdir().unwrap();
         let log = EmbeddedLog::open(dir.path(), options).unwrap();
-        log.ensure_topic(TOPIC).unwrap();
-        let mut appender = log.appender();
+        log.ensure_topic(TOPIC, &TopicCreation::default()).unwrap();
+        let mut appender = log.appender(&WriterId::new("test")).unwrap();
         for number in 0..5 {
             append_transaction(&mut *appender, number);
         }
@@ -156,7 +156,7 @@ fn a_full_disk_is_a_clear_error_and_costs_nothing_that_was_committed() {
         assert!(log.failure().is_some());
         assert!(matches!(appender.flush(Visibility::Now), Err(LogError::Failed(_))));
         assert!(matches!(
-            log.appender().claim(&partition(TOPIC)),
+            log.appender(&WriterId::new("test")).unwrap().claim(&partition(TOPIC)),
             Err(LogError::Failed(_))
         ));
         assert_eq!(
@@ -178,8 +178,8 @@ fn a_failed_sync_fails_the_log_for_good_and_is_never_tried_again() {
     };
     let dir = tempfile::tempdir().unwrap();
     let log = EmbeddedLog::open(dir.path(), options).unwrap();
-    log.ensure_topic(TOPIC).unwrap();
-    let mut appender = log.appender();
+    log.ensure_topic(TOPIC, &TopicCreation::default()).unwrap();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     let mut durable = appender.durable();
     append_transaction(&mut *appender, 0);
     *storage.sync_fails.lock().unwrap() = true;

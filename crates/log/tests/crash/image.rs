@@ -8,7 +8,7 @@ use std::{
 };
 
 use rowcast_log::{
-    EmbeddedLog, EmbeddedOptions, Log, LogError, Storage, Visibility,
+    EmbeddedLog, EmbeddedOptions, Log, LogError, Storage, TopicCreation, Visibility, WriterId,
     contract::{partition, put, values, wait_for},
 };
 
@@ -121,8 +121,8 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) {
 pub(crate) fn crashed_after(transactions: std::ops::Range<u64>, segment_bytes: u64) -> tempfile::TempDir {
     let (living, image) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let log = EmbeddedLog::open(living.path(), options(segment_bytes)).unwrap();
-    log.ensure_topic(TOPIC).unwrap();
-    let mut appender = log.appender();
+    log.ensure_topic(TOPIC, &TopicCreation::default()).unwrap();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     for number in transactions {
         append_transaction(&mut *appender, number);
         let seq = appender.flush(Visibility::Now).unwrap();

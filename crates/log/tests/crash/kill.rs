@@ -8,7 +8,7 @@ use std::{
 };
 
 use rowcast_log::{
-    EmbeddedLog, FlushSeq, Log, Visibility,
+    EmbeddedLog, FlushSeq, Log, TopicCreation, Visibility, WriterId,
     contract::{partition, wait_for},
 };
 
@@ -59,10 +59,10 @@ fn killed_at_any_moment_the_log_holds_every_acknowledged_transaction_once() {
 fn the_child_that_is_killed() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
     let log = EmbeddedLog::open(Path::new(&dir), options(1 << 20)).unwrap();
-    log.ensure_topic(TOPIC).unwrap();
+    log.ensure_topic(TOPIC, &TopicCreation::default()).unwrap();
     let position = log.position(&partition(TOPIC)).unwrap();
     let mut next = position.map_or(0, |bytes| u64::from_be_bytes(bytes[..].try_into().unwrap()) + 1);
-    let mut appender = log.appender();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     let mut durable = appender.durable();
     let (mut told, mut flushed) = (FlushSeq(0), HashMap::new());
     loop {

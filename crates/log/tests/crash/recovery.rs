@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rowcast_log::{
-    EmbeddedLog, Log, LogError, Offset, Visibility,
+    EmbeddedLog, Log, LogError, Offset, TopicCreation, Visibility, WriterId,
     contract::{partition, read_from, wait_for},
 };
 
@@ -95,8 +95,8 @@ fn a_flipped_bit_anywhere_is_refused_or_costs_only_what_no_later_transaction_pro
 fn after_a_clean_stop_every_flipped_bit_of_the_last_transaction_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path()).unwrap();
-    log.ensure_topic(TOPIC).unwrap();
-    let mut appender = log.appender();
+    log.ensure_topic(TOPIC, &TopicCreation::default()).unwrap();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
     append_transaction(&mut *appender, 0);
     let first = appender.flush(Visibility::Now).unwrap();
     wait_for(&mut appender.durable(), |durable| *durable >= first);
