@@ -354,7 +354,7 @@ impl Pipeline {
 
     /// A new connection sends again what was not confirmed.
     pub(crate) fn start_over(&mut self, confirmed: Lsn) {
-        self.held.values_mut().for_each(Held::rewind);
+        self.held.values_mut().flatten().for_each(Held::rewind);
         self.confirmation.reconnected(confirmed);
         self.wal_end = self.wal_end.max(confirmed);
     }
