@@ -160,8 +160,8 @@ impl Conversation {
         }
         let start = start_of(&topic, subscribe.snapshot, subscribe.cursor.as_deref());
         let start = start.map_err(|error| refuse(ErrorCode::BadCursor, error.to_string()))?;
-        let schema = schema_at(&topic, start);
         let subscription = Subscription::new(topic, Format::V1, start, subscribe.snapshot, self.signal.clone());
+        let schema = schema_at(subscription.topic(), start);
         // Most clients have one: room for four, as a vector would take, is memory for nothing.
         self.subscriptions.reserve_exact(1);
         self.subscriptions.push(subscription);

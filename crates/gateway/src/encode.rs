@@ -9,11 +9,13 @@ use rowcast_protocol::{
 };
 
 use crate::{
-    envelope::{Envelope, NotAChange, key_payload},
+    envelope::{Envelope, NotAChange},
     frame::Opcode,
     frames::{Frames, FramesBuilder},
-    json,
+    json, keys,
     schemas::{Schemas, Shape},
+    unreadable::Unreadable,
+    wrapping::key_payload,
 };
 
 /// How a feed's clients are spoken to.
@@ -45,8 +47,8 @@ pub(crate) struct Voice {
 pub(crate) struct Progress {
     /// Schemas that hold from this offset or a later one have not been told.
     untold_from: u64,
-    /// The client knows that some records are not changes.
-    told_not_envelope: bool,
+    /// The client knows that some records are not JSON.
+    told_unreadable: bool,
 }
 
 impl Progress {
@@ -54,7 +56,7 @@ impl Progress {
     pub(crate) fn from(offset: u64) -> Progress {
         Progress {
             untold_from: offset,
-            told_not_envelope: false,
+            told_unreadable: false,
         }
     }
 }
@@ -78,28 +80,33 @@ impl Voice {
         progress: &mut Progress,
         out: &mut FramesBuilder,
     ) {
-        let Some(value) = record.value else {
-            return;
-        };
         let next_offset = record.offset.0 + 1;
-        match (self.format, change) {
-            (Format::Raw, change) => {
-                let commit_ts_us = change.map_or(0, Envelope::commit_ts_us);
-                self.raw(value, next_offset, commit_ts_us, out);
-            }
-            (_, Ok(change)) if json::is_json(value) => {
+        if self.format == Format::Raw {
+            let commit_ts_us = change.map_or(0, Envelope::commit_ts_us);
+            return record
+                .value
+                .map_or((), |value| self.raw(value, next_offset, commit_ts_us, out));
+        }
+        let seen = match change {
+            Ok(change) if json::is_json(change.text) => {
                 self.shape_before(record.offset.0, schemas, progress, out);
                 self.change(record, change, filled, out);
-                out.end(next_offset, change.commit_ts_us());
+                return out.end(next_offset, change.commit_ts_us());
             }
-            (_, Err(NotAChange::Message)) => {}
-            _ if progress.told_not_envelope => {}
-            _ => {
-                progress.told_not_envelope = true;
-                self.error(ErrorCode::NotAnEnvelope, self.not_an_envelope(record), false, out);
-                out.end(next_offset, 0);
-            }
+            Ok(change) => Unreadable::of(change.text),
+            Err(NotAChange::NotJson(seen)) => seen,
+            Err(NotAChange::Message | NotAChange::Echo) => return,
+        };
+        if !progress.told_unreadable {
+            progress.told_unreadable = true;
+            self.complaint(seen.sentence(&self.topic, record.offset.0), out);
+            out.end(next_offset, 0);
         }
+    }
+
+    /// Appends that records are left out because they are not JSON; the caller ends the frame.
+    pub(crate) fn complaint(&self, sentence: String, out: &mut FramesBuilder) {
+        self.error(ErrorCode::NotJson, sentence, false, out);
     }
 
     fn raw(&self, value: &[u8], next_offset: u64, commit_ts_us: i64, out: &mut FramesBuilder) {
@@ -117,8 +124,7 @@ impl Voice {
     fn change(&self, record: &Record<'_>, change: &Envelope<'_>, filled: Option<&FilledRow>, out: &mut FramesBuilder) {
         let mut cursor = Vec::with_capacity(64);
         self.cursor_key.write(&[record.offset.0 + 1], &mut cursor);
-        let key_text = record.key.map(key_payload);
-        let key_as_text = key_text.filter(|key| !json::is_json(key)).map(quoted);
+        let key = key_payload(record.key).map(keys::as_json);
         let unchanged: Vec<&str> = filled
             .iter()
             .flat_map(|row| &row.unchanged)
@@ -127,7 +133,7 @@ impl Voice {
         let parts = ChangeParts {
             sub: self.sub,
             op: change.op,
-            key: key_as_text.as_deref().or(key_text),
+            key: key.as_deref(),
             before: change.before,
             after: filled.map_or(change.after, |filled| Some(&filled.row)),
             ts_ms: change.ts_ms,
@@ -233,14 +239,6 @@ impl Voice {
         }
     }
 
-    fn not_an_envelope(&self, record: &Record<'_>) -> String {
-        format!(
-            "record {} of {} is not a Debezium change event, so it is left out, as others like it will be; connect \
-             without a subprotocol to get values as they are",
-            record.offset.0, self.topic
-        )
-    }
-
     /// One message as a block of its own.
     pub(crate) fn block(&self, next_offset: u64, write: impl FnOnce(&Voice, &mut FramesBuilder)) -> Frames {
         let mut out = FramesBuilder::default();
@@ -260,11 +258,6 @@ fn reset_sentence(reason: ResetReason) -> &'static str {
         ResetReason::FellBehind => "this client was so slow that the log no longer keeps what comes next",
         _ => "the subscription begins anew",
     }
-}
-
-/// A key that is not JSON, as a JSON string.
-fn quoted(text: &[u8]) -> Vec<u8> {
-    serde_json::to_vec(&String::from_utf8_lossy(text)).expect("a string serialises")
 }
 
 /// Line breaks in well-formed JSON are white space, and would end an event's line.

@@ -25,6 +25,14 @@ pub(crate) struct Members<'a> {
     at: usize,
 }
 
+impl Members<'_> {
+    /// Whether nothing but the object's end follows: ask once there is no next member.
+    pub(crate) fn are_all(&self) -> bool {
+        let end = skip_space(self.text, self.at);
+        self.text.get(end) == Some(&b'}') && skip_space(self.text, end + 1) == self.text.len()
+    }
+}
+
 impl<'a> Iterator for Members<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
@@ -103,6 +111,11 @@ fn skip_container(text: &[u8], at: usize) -> Option<usize> {
             return Some(at);
         }
     }
+}
+
+/// A member's name as text, its escapes undone.
+pub(crate) fn name(raw: &[u8]) -> Option<String> {
+    serde_json::from_slice(&[b"\"", raw, b"\""].concat()).ok()
 }
 
 /// The number that `text` is, if it is a whole one.

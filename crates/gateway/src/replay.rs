@@ -12,7 +12,8 @@ use crate::{
     encode::{Progress, Voice},
     frames::{Frames, FramesBuilder},
     options::READ_BYTES,
-    topic::{self, Topic},
+    reading::Reading,
+    topic::Topic,
 };
 
 /// Offsets of one block: 40 KiB of our usual rows. What a client that stops reading may keep alive.
@@ -110,19 +111,22 @@ impl Replayed {
 fn encode(topic: &Topic, voice: &Voice, first_offset: u64) -> Result<(Block, bool), LogError> {
     let shared = &topic.shared;
     shared.schemas.catch_up();
-    let end = first_offset - first_offset % BLOCK_OFFSETS + BLOCK_OFFSETS;
+    let whole_end = first_offset - first_offset % BLOCK_OFFSETS + BLOCK_OFFSETS;
+    // What the follower has not seen is the ring's to tell, and its shapes are not known yet.
+    let end = whole_end.min(topic.published());
+    let mut reading = Reading::new(shared.log.clone(), topic.partition.clone());
     let mut out = FramesBuilder::default();
     let mut progress = Progress::from(first_offset);
     let mut next_offset = first_offset;
     let mut whole = false;
-    while !whole {
+    while !whole && next_offset < end {
         let chunk = shared.log.read(&topic.partition, Offset(next_offset), READ_BYTES)?;
         if chunk.is_empty() {
             break;
         }
         next_offset = chunk.next_offset().0.min(end);
         for record in chunk.records().take_while(|record| record.offset.0 < end) {
-            let change = topic::parse(&record);
+            let change = reading.read(&record, true);
             let change = change.as_ref().map_err(|not| *not);
             let row = change.ok().and_then(|change| change.after);
             let filled = row.and_then(|row| topic.filled_late(row, record.offset.0));
@@ -140,7 +144,7 @@ fn encode(topic: &Topic, voice: &Voice, first_offset: u64) -> Result<(Block, boo
                 break;
             }
         }
-        whole |= next_offset == end;
+        whole |= next_offset == whole_end;
     }
     Ok((
         Block {

@@ -1,5 +1,6 @@
 //! Knows which shape a topic's rows have from which offset on.
 //!
+//! Two sources, one structure: our capture's word, and for topics that somebody else fills what their records carry.
 //! Capture writes a topic's schema durably to [`TOPIC`] before the first record of that shape, so whoever reads this
 //! topic up to its end before looking at a record knows the record's schema. Knows nothing of what a schema says.
 
@@ -16,6 +17,12 @@ use crate::options::READ_BYTES;
 
 /// The internal topic: key = topic name, value = `{"topic", "from_offsets", "schema"}`.
 pub(crate) const TOPIC: &str = "__rowcast_schemas";
+
+/// Shapes that are kept of a topic whose records carry them.
+///
+/// A table changes its shape a few times a year. Only records that go back and forth between shapes come near: of those the
+/// oldest are forgotten, and whoever goes on from so long ago sees values as they are.
+const LEARNED_MAX: usize = 1024;
 
 /// One shape of one topic.
 #[derive(Clone, Debug)]
@@ -35,6 +42,8 @@ struct State {
     reading: Option<Reading>,
     /// By offset; shapes are few and never forgotten.
     shapes: HashMap<Arc<str>, Vec<Arc<Shape>>>,
+    /// By offset, for topics of which capture says nothing: what followers found in records.
+    learned: HashMap<Arc<str>, Vec<Arc<Shape>>>,
 }
 
 struct Reading {
@@ -75,6 +84,7 @@ impl Schemas {
         let State {
             reading: Some(reading),
             shapes,
+            ..
         } = &mut *state
         else {
             return;
@@ -111,7 +121,7 @@ impl Schemas {
     /// The shape of the rows at `offset`.
     pub(crate) fn at(&self, topic: &str, offset: u64) -> Option<Arc<Shape>> {
         let state = self.state.lock();
-        let shapes = state.shapes.get(topic)?;
+        let shapes = state.of(topic);
         let after = shapes.partition_point(|shape| shape.from_offset <= offset);
         shapes.get(after.checked_sub(1)?).cloned()
     }
@@ -119,9 +129,38 @@ impl Schemas {
     /// The first offset, not below `offset`, from which another shape holds; `u64::MAX` if there is none.
     pub(crate) fn first_from(&self, topic: &str, offset: u64) -> u64 {
         let state = self.state.lock();
-        let shapes = state.shapes.get(topic).map_or(&[][..], |shapes| shapes);
+        let shapes = state.of(topic);
         let below = shapes.partition_point(|shape| shape.from_offset < offset);
         shapes.get(below).map_or(u64::MAX, |shape| shape.from_offset)
+    }
+
+    /// The record at `offset` carries this shape. Called by the topic's follower alone, in the order of the log.
+    pub(crate) fn learn(&self, topic: &Arc<str>, offset: u64, schema: RawSchema) {
+        let mut state = self.state.lock();
+        let shapes = state.learned.entry(topic.clone()).or_default();
+        let is_known = shapes.last().is_some_and(|last| last.schema.0.get() == schema.0.get());
+        if is_known {
+            return;
+        }
+        if shapes.len() >= LEARNED_MAX {
+            shapes.drain(..LEARNED_MAX / 2);
+        }
+        shapes.push(Arc::new(Shape {
+            from_offset: offset,
+            schema,
+        }));
+    }
+
+    /// The topic's records are read from the beginning, perhaps because it is another one now.
+    pub(crate) fn unlearn(&self, topic: &str) {
+        self.state.lock().learned.remove(topic);
+    }
+}
+
+impl State {
+    fn of(&self, topic: &str) -> &[Arc<Shape>] {
+        let shapes = self.shapes.get(topic).or_else(|| self.learned.get(topic));
+        shapes.map_or(&[], |shapes| shapes)
     }
 }
 

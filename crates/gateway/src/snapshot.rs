@@ -9,17 +9,18 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rowcast_log::{LogError, Offset};
+use rowcast_log::{LogError, Offset, Record};
 use rowcast_protocol::RowsFrame;
 
 use crate::{
     encode::{Format, Voice},
-    envelope::Envelope,
     frames::{Frames, FramesBuilder},
-    json,
+    json, keys,
     options::{PAGE_READ_BYTES_MAX, READ_BYTES, ROWS_FRAME_BYTES, SNAPSHOT_PAGES_BYTES_MAX, SNAPSHOTS_AT_ONCE_MAX},
+    reading,
     topic::Topic,
     view::Fills,
+    wrapping::key_payload,
 };
 
 /// A topic's rows as of one offset.
@@ -123,6 +124,8 @@ impl Snapshot {
     /// Reads on until the frame is full or enough was read. Tells the next row, and how many were written.
     fn write_rows(&self, topic: &Topic, sub: u32, first: usize, out: &mut Vec<u8>) -> Result<(usize, usize), LogError> {
         let full = out.len() + ROWS_FRAME_BYTES;
+        // A schema says which columns are the key.
+        let key_is_told = topic.shared.schemas.at(&topic.name, self.next_offset).is_some();
         let mut frame = RowsFrame::begin(out, sub);
         let (mut at, mut bytes_read) = (first, 0);
         while at < self.offsets.len() && frame.bytes() < full && bytes_read < PAGE_READ_BYTES_MAX {
@@ -141,8 +144,7 @@ impl Snapshot {
                 }
                 if self.offsets.get(at) == Some(&record.offset) {
                     at += 1;
-                    let after = record.value.and_then(|value| Envelope::parse(value).ok()?.after);
-                    self.write_row(topic, record.offset.0, after, &mut frame);
+                    self.write_row(topic, &record, key_is_told, &mut frame);
                 }
             }
         }
@@ -151,13 +153,15 @@ impl Snapshot {
         Ok((at, rows))
     }
 
-    fn write_row(&self, topic: &Topic, offset: u64, row: Option<&[u8]>, frame: &mut RowsFrame<'_>) {
-        let Some(row) = row.filter(|row| json::is_json(row)) else {
+    fn write_row(&self, topic: &Topic, record: &Record<'_>, key_is_told: bool, frame: &mut RowsFrame<'_>) {
+        let Some(row) = reading::row(record).filter(|row| json::is_json(row)) else {
             return;
         };
-        match self.fills.get(&offset) {
-            None => frame.push(row),
-            Some(fills) => frame.push(&topic.filled(row, fills, true).row),
+        let key = key_payload(record.key).filter(|key| !key_is_told || !keys::is_in_row(key, row));
+        let key = key.map(keys::as_json);
+        match self.fills.get(&record.offset.0) {
+            None => frame.push(row, key.as_deref()),
+            Some(fills) => frame.push(&topic.filled(row, fills, true).row, key.as_deref()),
         }
     }
 }

@@ -73,6 +73,8 @@ pub(crate) fn open(gateway: &Arc<Gateway>, request: &Parts) -> Result<(Response<
     if gateway.is_draining() {
         signal.wake(Reason::Drain);
     }
+    let subscription = Subscription::new(topic, Format::Sse, start, asked.snapshot, signal.clone());
+    let topic = subscription.topic();
     topic.shared.schemas.catch_up();
     let offset = if let Start::From(offset) = start {
         offset
@@ -80,7 +82,6 @@ pub(crate) fn open(gateway: &Arc<Gateway>, request: &Parts) -> Result<(Response<
         topic.end_offset()
     };
     let shape = topic.shared.schemas.at(&topic.name, offset);
-    let subscription = Subscription::new(topic, Format::Sse, start, asked.snapshot, signal.clone());
     let voice = &subscription.feed().voice;
     let schema = shape.map(|shape| voice.block(0, |voice, out| voice.schema(&shape, out)).bytes);
     let ready = [Bytes::from_static(RECONNECT)].into_iter().chain(schema).collect();

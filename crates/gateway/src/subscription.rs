@@ -73,7 +73,7 @@ enum Announcement {
 
 enum Stage {
     /// The view is not complete yet.
-    Building,
+    Building { told_below: u64 },
     /// A reader is at work for us.
     Waiting(oneshot::Receiver<Box<Produced>>),
     /// A block of our own is being sent.
@@ -81,7 +81,7 @@ enum Stage {
     /// The ring has what we need next.
     Live { position: u64 },
     /// The feed has not come to our offset yet.
-    Ahead,
+    Ahead { told_below: u64 },
     /// Nothing more comes.
     Ended,
 }
@@ -112,7 +112,7 @@ enum Then {
     Lost(ResetReason),
     /// The rows again.
     Rows {
-        told_shape_offset: u64,
+        told_below: u64,
     },
     End,
 }
@@ -143,14 +143,16 @@ impl Subscription {
             Format::Raw => Announcement::Made,
             Format::V1 | Format::Sse => Announcement::Due,
         };
+        // The client is told the shape once we exist; the follower may know of a later one by the time we begin.
+        let told_below = self.topic.published();
         match start {
             Start::Rows => {
                 self.wants_rows = true;
-                self.stage = Stage::Building;
+                self.stage = Stage::Building { told_below };
             }
             Start::From(next_offset) => {
                 self.next_offset = next_offset;
-                self.stage = Stage::Ahead;
+                self.stage = Stage::Ahead { told_below };
             }
             Start::Now => {
                 self.next_offset = if self.topic.is_ready() {
@@ -158,7 +160,7 @@ impl Subscription {
                 } else {
                     self.topic.end_offset()
                 };
-                self.stage = Stage::Ahead;
+                self.stage = Stage::Ahead { told_below };
             }
             Start::Anew(reason) => self.reset(reason),
         }
@@ -194,13 +196,19 @@ impl Subscription {
                         _ => return self.membership.feed().has_news(position),
                     }
                 }
-                Stage::Building => self.begin_rows(readers),
+                Stage::Building { told_below } => {
+                    let told_below = *told_below;
+                    self.begin_rows(readers, told_below)
+                }
                 Stage::Waiting(result) => match Pin::new(result).poll(cx) {
                     Poll::Pending => false,
                     Poll::Ready(Ok(produced)) => self.take(*produced, readers),
                     Poll::Ready(Err(_)) => self.fail("the log could not be read"),
                 },
-                Stage::Ahead => self.seek(readers),
+                Stage::Ahead { told_below } => {
+                    let told_below = *told_below;
+                    self.seek(readers, told_below)
+                }
             };
             if !moved {
                 return false;
@@ -252,7 +260,7 @@ impl Subscription {
         }
     }
 
-    fn begin_rows(&mut self, readers: &Readers) -> bool {
+    fn begin_rows(&mut self, readers: &Readers, told_below: u64) -> bool {
         if !self.topic.is_ready() {
             return false;
         }
@@ -263,12 +271,15 @@ impl Subscription {
             );
             return self.end_with(ErrorCode::NoKey, why);
         }
-        self.take_snapshot(readers, self.topic.end_offset());
+        self.take_snapshot(readers, told_below);
         true
     }
 
     /// Finds `next_offset` in the ring, or has it read from the log.
-    fn seek(&mut self, readers: &Readers) -> bool {
+    fn seek(&mut self, readers: &Readers, told_below: u64) -> bool {
+        if self.next_offset <= self.feed().end().offset && self.tell_shape(readers, told_below) {
+            return true;
+        }
         let feed = self.membership.feed();
         match feed.seek(self.next_offset) {
             Some(place) => {
@@ -290,12 +301,40 @@ impl Subscription {
         }
     }
 
-    fn announce(&mut self, readers: &Readers) -> bool {
-        let next_offset = self.next_offset;
+    /// Tells the shape that holds where this subscription begins, if that was not known when it was asked for. Once: from
+    /// here on each shape comes with its first change.
+    fn tell_shape(&mut self, readers: &Readers, told_below: u64) -> bool {
+        let (topic, next_offset) = (&self.topic, self.next_offset);
+        let schemas = &topic.shared.schemas;
+        let Some(last) = next_offset.checked_sub(1).filter(|last| told_below <= *last) else {
+            return false;
+        };
+        let newer = schemas.first_from(&topic.name, told_below) <= last;
+        let Some(shape) = newer.then(|| schemas.at(&topic.name, last)).flatten() else {
+            return false;
+        };
         let frames = self
             .feed()
             .voice
-            .block(next_offset, |voice, out| voice.live(next_offset, out));
+            .block(next_offset, |voice, out| voice.schema(&shape, out));
+        let then = Then::Tail {
+            next_offset,
+            announcement: self.announcement,
+        };
+        self.send(Arc::new(frames), 0, then, readers);
+        true
+    }
+
+    /// "From here on it is live"; before it what was left out, unless the rows had that with them.
+    fn announce(&mut self, readers: &Readers) -> bool {
+        let next_offset = self.next_offset;
+        let complaint = self.topic.complaint();
+        let frames = self.feed().voice.block(next_offset, |voice, out| {
+            if let Some(complaint) = complaint {
+                voice.complaint(complaint, out);
+            }
+            voice.live(next_offset, out);
+        });
         self.send(
             Arc::new(frames),
             0,
@@ -331,16 +370,12 @@ impl Subscription {
             } => {
                 self.next_offset = next_offset;
                 self.announcement = announcement;
-                self.stage = Stage::Ahead;
+                self.stage = Stage::Ahead {
+                    told_below: next_offset,
+                };
             }
             Then::Lost(reason) => self.reset(reason),
-            Then::Rows { told_shape_offset } => {
-                if self.topic.is_ready() {
-                    self.take_snapshot(readers, told_shape_offset);
-                } else {
-                    self.stage = Stage::Building;
-                }
-            }
+            Then::Rows { told_below } => self.stage = Stage::Building { told_below },
             Then::End => self.stage = Stage::Ended,
         }
     }
@@ -348,7 +383,7 @@ impl Subscription {
     /// Says why the client must begin anew; then come its rows, or only what is new.
     fn reset(&mut self, reason: ResetReason) {
         self.topic.shared.metrics.resets.inc();
-        let end_offset = self.topic.end_offset();
+        let (told_below, end_offset) = (self.topic.published(), self.topic.end_offset());
         let shape = self.topic.shared.schemas.at(&self.topic.name, end_offset);
         let frames = self.feed().voice.block(end_offset, |voice, out| {
             voice.reset(reason, out);
@@ -357,9 +392,7 @@ impl Subscription {
             }
         });
         let then = match self.wants_rows {
-            true => Then::Rows {
-                told_shape_offset: end_offset,
-            },
+            true => Then::Rows { told_below },
             false => Then::Tail {
                 next_offset: end_offset,
                 announcement: Announcement::Due,
@@ -403,17 +436,24 @@ impl Subscription {
         true
     }
 
-    fn take_snapshot(&mut self, readers: &Readers, told_shape_offset: u64) {
+    fn take_snapshot(&mut self, readers: &Readers, told_below: u64) {
         self.produce(readers, move |topic, voice| {
             let snapshot = Snapshot::of(topic);
             // The shape may have changed since the client was told.
             topic.shared.schemas.catch_up();
             let schemas = &topic.shared.schemas;
-            let newer = schemas.first_from(&topic.name, told_shape_offset + 1) <= snapshot.next_offset;
+            let newer = schemas.first_from(&topic.name, told_below) <= snapshot.next_offset;
             let shape = newer.then(|| schemas.at(&topic.name, snapshot.next_offset)).flatten();
-            let frames = shape.map(|shape| voice.block(0, |voice, out| voice.schema(&shape, out)));
+            let frames = voice.block(0, |voice, out| {
+                if let Some(shape) = shape {
+                    voice.schema(&shape, out);
+                }
+                if let Some(complaint) = topic.complaint() {
+                    voice.complaint(complaint, out);
+                }
+            });
             Produced {
-                frames: Arc::new(frames.unwrap_or_default()),
+                frames: Arc::new(frames),
                 from: 0,
                 rows: 0,
                 then: Then::Page(snapshot, 0),

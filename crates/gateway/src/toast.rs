@@ -114,8 +114,7 @@ pub(crate) fn value_in<'a>(row: &'a [u8], column: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn column_name(raw: &[u8]) -> String {
-    let quoted = [b"\"", raw, b"\""].concat();
-    serde_json::from_slice(&quoted).unwrap_or_else(|_| String::from_utf8_lossy(raw).into_owned())
+    json::name(raw).unwrap_or_else(|| String::from_utf8_lossy(raw).into_owned())
 }
 
 #[cfg(test)]

@@ -20,9 +20,12 @@ use crate::{
     frames::FramesBuilder,
     metrics::GatewayMetrics,
     options::{FOLLOW_BYTES, SCAN_BYTES},
+    reading::{self, Reading},
     schemas::Schemas,
+    shapes::Shapes,
     snapshot::Snapshots,
     toast::{self, Fill},
+    unreadable::Unreadable,
     view::View,
 };
 
@@ -45,6 +48,8 @@ pub(crate) struct Topic {
     pub(crate) snapshots: Mutex<Snapshots>,
     pub(crate) shared: Arc<Shared>,
     feeds: [OnceLock<Arc<Feed>>; Format::ALL.len()],
+    /// The last record that is not JSON.
+    unreadable: Mutex<Option<(u64, Unreadable)>>,
     /// Frames of every record below this offset were published.
     published: AtomicU64,
     ready: watch::Sender<bool>,
@@ -65,6 +70,7 @@ impl Topic {
             snapshots: Mutex::default(),
             shared,
             feeds: Default::default(),
+            unreadable: Mutex::default(),
             published: AtomicU64::new(0),
             ready: watch::Sender::new(false),
             gone: AtomicBool::new(false),
@@ -105,6 +111,24 @@ impl Topic {
     /// Whether the topic was deleted, or its log cannot be read any more.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    /// Every record below this offset is in the view, and so is its shape in the schemas.
+    pub(crate) fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
+    }
+
+    /// What to say of records that are left out of all that clients get, as long as the log has one.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let (offset, seen) = (*self.unreadable.lock())?;
+        let earliest = self.shared.log.earliest(&self.partition).ok()?.0;
+        (offset >= earliest).then(|| seen.sentence(&self.name, offset))
+    }
+
+    fn note_unreadable(&self, offset: u64, seen: Unreadable) {
+        if self.unreadable.lock().replace((offset, seen)).is_none() {
+            tracing::warn!(topic = %self.name, offset, "a record is not JSON: {seen}; it is left out, as others like it will be");
+        }
     }
 
     /// The offset from which on everything is yet to come.
@@ -152,7 +176,7 @@ impl Topic {
         let source = Offset(fill.source?);
         let chunk = self.shared.log.read(&self.partition, source, 1).ok()?;
         let record = chunk.records().find(|record| record.offset == source)?;
-        let row = Envelope::parse(record.value?).ok()?.after?;
+        let row = reading::row(&record)?;
         out.extend_from_slice(toast::value_in(row, &fill.column)?);
         Some(())
     }
@@ -190,6 +214,8 @@ struct Follower {
     topic: Arc<Topic>,
     end: watch::Receiver<Offset>,
     next: Offset,
+    reading: Reading,
+    shapes: Shapes,
     /// By format.
     progress: [Progress; Format::ALL.len()],
     builders: [FramesBuilder; Format::ALL.len()],
@@ -197,10 +223,14 @@ struct Follower {
 
 impl Follower {
     fn new(topic: Arc<Topic>, end: watch::Receiver<Offset>) -> Follower {
+        let reading = Reading::new(topic.shared.log.clone(), topic.partition.clone());
+        topic.shared.schemas.unlearn(&topic.name);
         Follower {
             topic,
             end,
             next: Offset(0),
+            reading,
+            shapes: Shapes::default(),
             progress: Default::default(),
             builders: Default::default(),
         }
@@ -238,11 +268,11 @@ impl Follower {
     }
 
     fn scan_more(&mut self) -> Result<bool, LogError> {
-        let topic = &self.topic;
+        let topic = self.topic.clone();
         let chunk = topic.shared.log.read(&topic.partition, self.next, SCAN_BYTES)?;
         let mut view = topic.view.lock();
         for record in chunk.records() {
-            view.apply(&record, glance(&record).as_ref().map_err(|not| *not));
+            view.apply(&record, self.look(&record, false).as_ref().map_err(|not| *not));
         }
         self.next = chunk.next_offset();
         view.set_next_offset(self.next.0);
@@ -266,7 +296,7 @@ impl Follower {
         }
         let mut view = topic.view.lock();
         for record in chunk.records() {
-            let change = if heard { parse(&record) } else { glance(&record) };
+            let change = self.look(&record, heard);
             let change = change.as_ref().map_err(|not| *not);
             let fills = view.apply(&record, change);
             let row = change.ok().and_then(|change| change.after);
@@ -280,6 +310,21 @@ impl Follower {
         self.publish(&listened, first, next);
         topic.published.store(next, Ordering::Release);
         Ok(true)
+    }
+
+    /// What a record says; its shape and what is wrong with it are noted for those who come later.
+    fn look<'a>(&mut self, record: &Record<'a>, heard: bool) -> Result<Envelope<'a>, NotAChange> {
+        let (change, topic) = (self.reading.read(record, heard), &self.topic);
+        match &change {
+            Ok(change) => {
+                if let Some(schema) = self.shapes.next(&topic.name, record, change) {
+                    topic.shared.schemas.learn(&topic.name, record.offset.0, schema);
+                }
+            }
+            Err(NotAChange::NotJson(seen)) => topic.note_unreadable(record.offset.0, *seen),
+            Err(NotAChange::Message | NotAChange::Echo) => {}
+        }
+        change
     }
 
     fn encode(
@@ -317,14 +362,4 @@ impl Follower {
             }
         }
     }
-}
-
-/// What a record says of its row to a view alone.
-fn glance<'a>(record: &Record<'a>) -> Result<Envelope<'a>, NotAChange> {
-    record.value.map_or(Err(NotAChange::Message), Envelope::glance)
-}
-
-/// What a record says of its row. A tombstone says nothing, as a message without row does.
-pub(crate) fn parse<'a>(record: &Record<'a>) -> Result<Envelope<'a>, NotAChange> {
-    record.value.map_or(Err(NotAChange::Message), Envelope::parse)
 }

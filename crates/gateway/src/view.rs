@@ -11,6 +11,7 @@ use rowcast_protocol::Op;
 use crate::{
     envelope::{Envelope, NotAChange},
     toast::{self, Fill},
+    wrapping::key_payload,
 };
 
 /// Debezium's headers on the two halves of a key change.
@@ -66,13 +67,8 @@ impl View {
 
     /// Takes the next record in. Gives back where the values are that it left out, if it did.
     pub(crate) fn apply(&mut self, record: &Record<'_>, change: Result<&Envelope<'_>, NotAChange>) -> Option<Fills> {
-        let Ok(change) = change else {
-            if let (None, Some(key)) = (record.value, record.key) {
-                self.remove(key);
-            }
-            return None;
-        };
-        match (change.op, record.key) {
+        let change = change.ok()?;
+        match (change.op, key_payload(record.key)) {
             (Op::Truncate, _) => {
                 self.rows.clear();
                 self.fills.clear();

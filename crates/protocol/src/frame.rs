@@ -64,15 +64,17 @@ pub fn change_frame(out: &mut Vec<u8>, change: &ChangeParts<'_>) {
 /// # use rowcast_protocol::RowsFrame;
 /// let mut out = Vec::new();
 /// let mut frame = RowsFrame::begin(&mut out, 1);
-/// frame.push(br#"{"id":1}"#);
-/// frame.push(br#"{"id":2}"#);
+/// frame.push(br#"{"id":1}"#, None);
+/// frame.push(br#"{"name":"x"}"#, Some(b"2"));
 /// frame.end();
-/// assert_eq!(out, br#"{"type":"rows","sub":1,"rows":[{"id":1},{"id":2}]}"#);
+/// assert_eq!(out, br#"{"type":"rows","sub":1,"rows":[{"id":1},{"name":"x"}],"keys":[null,2]}"#);
 /// ```
 #[derive(Debug)]
 pub struct RowsFrame<'a> {
     out: &'a mut Vec<u8>,
     rows: usize,
+    /// What follows the rows: a key for each of them, or nothing.
+    keys: Vec<u8>,
 }
 
 impl<'a> RowsFrame<'a> {
@@ -81,21 +83,32 @@ impl<'a> RowsFrame<'a> {
         out.extend_from_slice(b"{\"type\":\"rows\",\"sub\":");
         number(out, i64::from(sub));
         out.extend_from_slice(b",\"rows\":[");
-        RowsFrame { out, rows: 0 }
+        RowsFrame {
+            out,
+            rows: 0,
+            keys: Vec::new(),
+        }
     }
 
-    /// Appends one row's JSON.
-    pub fn push(&mut self, row: &[u8]) {
+    /// Appends one row's JSON, and the key's where the row does not say it.
+    pub fn push(&mut self, row: &[u8], key: Option<&[u8]>) {
         if self.rows > 0 {
             self.out.push(b',');
         }
         self.out.extend_from_slice(row);
+        if key.is_some() && self.keys.is_empty() {
+            (0..self.rows).for_each(|_| self.keys.extend_from_slice(b",null"));
+        }
+        if key.is_some() || !self.keys.is_empty() {
+            self.keys.push(b',');
+            value(&mut self.keys, key);
+        }
         self.rows += 1;
     }
 
-    /// Bytes in the buffer so far, to know when a message is large enough.
+    /// Bytes of the message so far, to know when it is large enough.
     pub fn bytes(&self) -> usize {
-        self.out.len()
+        self.out.len() + self.keys.len()
     }
 
     /// Rows pushed so far.
@@ -105,6 +118,10 @@ impl<'a> RowsFrame<'a> {
 
     /// Appends the message's end.
     pub fn end(self) {
+        if let Some(keys) = self.keys.get(1..) {
+            self.out.extend_from_slice(b"],\"keys\":[");
+            self.out.extend_from_slice(keys);
+        }
         self.out.extend_from_slice(b"]}");
     }
 }

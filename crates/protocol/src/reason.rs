@@ -61,8 +61,8 @@ words! {
         AlreadySubscribed = "already_subscribed",
         /// This connection has no subscription of that number.
         NotSubscribed = "not_subscribed",
-        /// A record of the topic is not a Debezium change event, so it cannot be sent as a change.
-        NotAnEnvelope = "not_an_envelope",
+        /// A record of the topic is not JSON, so it is left out, as others like it will be; the message says what was found.
+        NotJson = "not_json",
         /// The server could not read its log; its operator finds the cause in the server's output.
         Internal = "internal",
     }

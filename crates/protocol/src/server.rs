@@ -91,6 +91,9 @@ message! {
         pub sub: u32,
         /// Row objects in Debezium's encoding, in no particular order, each key once.
         pub rows: Vec<RawJson>,
+        /// The key of each row, where columns and schema do not say it; null for a row that says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub keys: Option<Vec<RawJson>>,
     }
 }
 
@@ -111,9 +114,9 @@ message! {
         pub sub: u32,
         /// What happened.
         pub op: Op,
-        /// The row's key object; null for a truncate, and for a table without key.
+        /// The row's key: for Debezium's topics an object of columns; null for a truncate, and for a record without key.
         pub key: Option<RawJson>,
-        /// The row before, where PostgreSQL sends it (replica identity FULL); for a delete at least the key's columns.
+        /// The row before, where the record has it: with replica identity FULL, and for a delete at least the key's columns.
         pub before: Option<RawJson>,
         /// The row after; null for a delete and a truncate.
         pub after: Option<RawJson>,

@@ -17,8 +17,8 @@ export interface SubscribeOptions {
   cursor?: string | null;
   /** The topic's shape: first of all, and again whenever it changes. Null: nobody knows it. */
   onSchema?: (schema: Schema | null) => void;
-  /** A part of the rows; `first` says that earlier rows are to be forgotten. */
-  onRows?: (rows: Record<string, Json>[], first: boolean) => void;
+  /** A part of the rows; `first` says that earlier rows are to be forgotten. `keys` has the keys that rows do not say. */
+  onRows?: (rows: Json[], first: boolean, keys?: Json[]) => void;
   /** One change of one row. */
   onChange?: (change: Change) => void;
   /** Rows or missed changes are complete; changes follow as they happen. */
@@ -91,7 +91,7 @@ export class Subscription {
       case "schema":
         return this.options.onSchema?.(message.schema);
       case "rows":
-        this.options.onRows?.(message.rows as Record<string, Json>[], this.#takeFresh());
+        this.options.onRows?.(message.rows as Json[], this.#takeFresh(), message.keys as Json[] | undefined);
         return;
       case "change":
         this.options.onChange?.(message);

@@ -15,6 +15,13 @@ import { decode, format, toDate, type Value } from "./values.js";
 
 type Encoded = Record<string, Json>;
 
+/** The column of keys that are not columns of their rows: of topics that others than Debezium fill. */
+export const KEY_COLUMN = "(key)";
+const APART: Column = { name: KEY_COLUMN, type: "unknown", key: true, optional: false };
+
+/** Columns that are told of rows that no schema describes: objects used as maps would have one for each entry. */
+const COLUMNS_MAX = 200;
+
 /** One version of one row. Never changes: an update makes another. */
 export class Row {
   constructor(
@@ -75,6 +82,12 @@ export class Table {
   #keyColumns: string[] | null = null;
   /** The schema came from the server, not from looking at rows. */
   #schemaKnown = false;
+  /** Columns that were found by looking at rows. */
+  readonly #seen = new Set<string>();
+  /** Rows do not say their keys: each has it in `KEY_COLUMN`. */
+  #apart = false;
+  /** The columns that are the key of rows that do say it. */
+  #named: string[] = [];
 
   constructor(
     client: Client,
@@ -85,7 +98,7 @@ export class Table {
     this.subscription = client.subscribe(topic, {
       cursor: options.cursor ?? null,
       onSchema: (schema) => this.#describe(schema),
-      onRows: (rows, first) => this.#load(rows, first),
+      onRows: (rows, first, keys) => this.#load(rows, first, keys),
       onChange: (change) => this.#apply(change),
       onLive: () => this.#whole(),
       onState: (state) => options.onState?.(state),
@@ -117,21 +130,22 @@ export class Table {
 
   #describe(schema: Schema | null): void {
     if (schema === null) return;
-    this.#schema = schema;
     this.#schemaKnown = true;
     const key = schema.columns.filter((column) => column.key).map((column) => column.name);
-    if (key.length > 0) this.#rekey(key);
-    this.options.onSchema?.(schema);
+    if (key.length > 0 && this.#apart) this.#named = key;
+    else if (key.length > 0) this.#rekey(key);
+    this.#schema = this.#apart ? withKeyColumn(schema) : schema;
+    this.options.onSchema?.(this.#schema);
   }
 
-  #load(rows: Encoded[], first: boolean): void {
+  #load(rows: Json[], first: boolean, keys?: Json[]): void {
     if (first) this.#staged = this.#rows.size > 0 ? new Map() : null;
-    const target = this.#staged ?? this.#rows;
-    if (rows[0]) this.#look(rows[0]);
-    for (const encoded of rows) {
+    rows.forEach((row, at) => {
+      const encoded = this.#withKey(objectOf(row), keys?.[at] ?? null);
+      this.#look(encoded);
       const key = this.#keyOf(encoded);
-      target.set(key, new Row(key, encoded));
-    }
+      (this.#staged ?? this.#rows).set(key, new Row(key, encoded));
+    });
     if (this.#staged === null) this.options.onRows?.();
   }
 
@@ -154,28 +168,55 @@ export class Table {
       (this.#staged ?? this.#rows).clear();
       return { op, key: null, before: null, after: null, committedAt };
     }
-    const encoded = (op === "d" ? change.before : change.after) as Encoded | null;
-    const key = this.#keyOfChange(change.key as Encoded | null, encoded);
-    if (key === null) return null;
+    const row = (op === "d" ? change.before : change.after) as Json;
+    if (row === null && change.key === null) return null;
+    const encoded = this.#withKey(row === null ? null : objectOf(row), change.key as Json);
+    const key = this.#keyOf(this.#apart || change.key === null ? encoded : (change.key as Encoded));
     // Only now: the first key that is seen may have put all rows under other keys.
     const rows = this.#staged ?? this.#rows;
     const before = rows.get(key) ?? null;
-    if (op === "d" || encoded === null) {
+    if (op === "d" || row === null) {
       rows.delete(key);
       return { op, key, before, after: null, committedAt };
     }
     this.#look(encoded);
     const after = new Row(key, withUnchanged(encoded, before, change.unchanged));
     rows.set(key, after);
-    return { op, key, before, after, committedAt };
+    // A flat row says "u" whether it was there or not; a table that is whole knows.
+    const known = op === "u" && before === null && this.state.phase === "live" ? "c" : op;
+    return { op: known, key, before, after, committedAt };
   }
 
-  #keyOfChange(key: Encoded | null, row: Encoded | null): string | null {
-    if (key !== null && typeof key === "object") {
-      if (this.#keyColumns === null) this.#rekey(Object.keys(key));
-      return this.#keyOf(key);
+  /** The row with its key among its columns; of a row that is gone, the key's columns. */
+  #withKey(row: Encoded | null, key: Json): Encoded {
+    if (key !== null) {
+      const columns = columnsOf(key);
+      if (columns === null || (row && !columns.every((name) => name in row))) this.#setApart();
+      else if (this.#keyColumns === null) this.#rekey(columns);
     }
-    return row === null ? null : this.#keyOf(row);
+    if (this.#apart) return this.#moveApart(row ?? {}, key);
+    return row ?? (key as Encoded);
+  }
+
+  /** The first row that does not say its key: from here on every row has it in a column of its own. */
+  #setApart(): void {
+    if (this.#apart) return;
+    this.#apart = true;
+    this.#named = this.#keyColumns ?? [];
+    this.#keyColumns = [KEY_COLUMN];
+    const apart = (rows: Map<string, Row>): Map<string, Row> => {
+      const moved = [...rows.values()].map((row) => this.#moveApart(row.encoded, null));
+      return new Map(moved.map((encoded) => [this.#keyOf(encoded), new Row(this.#keyOf(encoded), encoded)]));
+    };
+    this.#rows = apart(this.#rows);
+    this.#staged &&= apart(this.#staged);
+    this.#seen.add(KEY_COLUMN);
+    this.#schema = withKeyColumn(this.#schema);
+    this.options.onSchema?.(this.#schema);
+  }
+
+  #moveApart(row: Encoded, key: Json): Encoded {
+    return { [KEY_COLUMN]: key ?? Object.fromEntries(this.#named.map((name) => [name, row[name] ?? null])), ...row };
   }
 
   #keyOf(encoded: Encoded): string {
@@ -192,17 +233,43 @@ export class Table {
     this.#keyColumns = columns;
     const rows = [...this.#rows.values()].map((row) => new Row(this.#keyOf(row.encoded), row.encoded));
     this.#rows = new Map(rows.map((row) => [row.key, row]));
+    if (!this.#schemaKnown && this.#schema.columns.length > 0) this.#found([]);
     if (rows.length > 0) this.options.onRows?.();
   }
 
-  /** Without a schema the first row's members are the columns, and values are shown as they are. */
+  /** Without a schema the members of the rows are the columns, as they come, and values are shown as they are. */
   #look(encoded: Encoded): void {
-    if (this.#schemaKnown || this.#schema.columns.length > 0) return;
-    const key = new Set(this.#keyColumns ?? []);
-    const columns = Object.keys(encoded).map((name) => ({ name, type: "unknown", key: key.has(name), optional: true }));
-    this.#schema = { topic: this.topic, columns };
+    if (this.#schemaKnown) return;
+    const unseen = Object.keys(encoded).filter((name) => !this.#seen.has(name));
+    const columns = unseen.slice(0, Math.max(0, COLUMNS_MAX - this.#seen.size));
+    if (columns.length === 0) return;
+    columns.forEach((name) => this.#seen.add(name));
+    this.#found(columns.map((name) => ({ name, type: "unknown", optional: true })));
+  }
+
+  /** More columns, or other ones that are the key, of rows that no schema describes. */
+  #found(columns: Column[]): void {
+    const all = [...this.#schema.columns, ...columns];
+    this.#schema = {
+      topic: this.topic,
+      columns: all.map((column) => ({ ...column, key: this.#keyColumns?.includes(column.name) ?? false })),
+    };
     this.options.onSchema?.(this.#schema);
   }
+}
+
+/** A value that is no object is a row of one column. */
+function objectOf(row: Json): Encoded {
+  return columnsOf(row) === null ? { value: row } : (row as Encoded);
+}
+
+/** The names of an object's members; null for any other value. */
+function columnsOf(value: Json): string[] | null {
+  return value !== null && typeof value === "object" && !Array.isArray(value) ? Object.keys(value) : null;
+}
+
+function withKeyColumn(schema: Schema): Schema {
+  return { ...schema, columns: [APART, ...schema.columns.map((column) => ({ ...column, key: false }))] };
 }
 
 /** PostgreSQL does not send large values that an update did not touch: the row we have still holds them. */

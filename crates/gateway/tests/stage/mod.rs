@@ -78,6 +78,11 @@ impl Stage {
     /// Serves a gateway until the stage's own stops.
     pub async fn serve(&self, gateway: Arc<Gateway>) -> SocketAddr {
         gateway.ready().await;
+        self.serve_now(gateway).await
+    }
+
+    /// The same, whether its views are complete or not.
+    pub async fn serve_now(&self, gateway: Arc<Gateway>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         tokio::spawn(gateway.serve(listener, Arc::new(NoPages), self.stop.subscribe()));
