@@ -155,6 +155,24 @@ message! {
 }
 
 message! {
+    /// Nothing is heard of the source any more: the rows are as of then, and stay. Changes come again after `fresh`.
+    pub struct Stale {
+        /// Which subscription.
+        pub sub: u32,
+        /// Since when, milliseconds since 1970.
+        pub since_ms: i64,
+    }
+}
+
+message! {
+    /// The source is heard of again after `stale`; nothing was lost in between.
+    pub struct Fresh {
+        /// Which subscription.
+        pub sub: u32,
+    }
+}
+
+message! {
     /// A request was refused, or a subscription failed (then `sub` names it and it has ended).
     pub struct Failure {
         /// Why, as a word.
@@ -203,6 +221,10 @@ pub enum ServerMessage {
     Schema(SchemaChange),
     /// See [`Reset`].
     Reset(Reset),
+    /// See [`Stale`].
+    Stale(Stale),
+    /// See [`Fresh`].
+    Fresh(Fresh),
     /// See [`Failure`].
     Error(Failure),
     /// See [`Unsubscribed`].
@@ -227,6 +249,8 @@ impl ServerMessage {
             "change" => parse_body(text).map(ServerMessage::Change),
             "schema" => parse_body(text).map(ServerMessage::Schema),
             "reset" => parse_body(text).map(ServerMessage::Reset),
+            "stale" => parse_body(text).map(ServerMessage::Stale),
+            "fresh" => parse_body(text).map(ServerMessage::Fresh),
             "error" => parse_body(text).map(ServerMessage::Error),
             "unsubscribed" => parse_body(text).map(ServerMessage::Unsubscribed),
             "pong" => parse_body(text).map(ServerMessage::Pong),

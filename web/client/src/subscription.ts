@@ -38,6 +38,9 @@ export interface Link {
   retry(subscription: Subscription): void;
 }
 
+/** Why rows are not live although the server answers. */
+const SOURCE_AWAY = "the server waits to hear of its source again";
+
 export class Subscription {
   #state: State = { phase: "connecting", error: null };
   #cursor: string | null;
@@ -99,6 +102,10 @@ export class Subscription {
         return;
       case "live":
         return this.#live(message.cursor);
+      case "stale":
+        return this.#stale(new Date(message.since_ms));
+      case "fresh":
+        return this.#fresher();
       case "reset":
         return this.#reset(message);
       case "error":
@@ -153,6 +160,17 @@ export class Subscription {
     this.#fresh = false;
     this.options.onLive?.(cursor);
     this.#enter({ phase: "live" });
+  }
+
+  /** The server is there, and does not hear of its source: the rows stay as they were. */
+  #stale(since: Date): void {
+    if (this.#state.phase !== "live") return;
+    this.#staleSince = since;
+    this.#enter({ phase: "catching-up", staleSince: since, reason: SOURCE_AWAY });
+  }
+
+  #fresher(): void {
+    if (this.#state.phase === "catching-up" && this.#state.reason === SOURCE_AWAY) this.#enter({ phase: "live" });
   }
 
   #reset(reset: Reset): void {
