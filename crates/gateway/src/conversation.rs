@@ -128,6 +128,7 @@ impl Conversation {
                     code,
                     message,
                     sub: None,
+                    topic: None,
                     r#ref: reference,
                 })
             },

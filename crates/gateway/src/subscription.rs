@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use crate::{
     encode::{Format, Voice},
     feed::{Feed, Membership},
-    frames::Frames,
+    frames::{Frames, FramesBuilder},
     readers::Readers,
     ring::Slice,
     signal::Signal,
@@ -196,19 +196,13 @@ impl Subscription {
                         _ => return self.membership.feed().has_news(position),
                     }
                 }
-                Stage::Building { told_below } => {
-                    let told_below = *told_below;
-                    self.begin_rows(readers, told_below)
-                }
+                &mut Stage::Building { told_below } => self.begin_rows(readers, told_below),
                 Stage::Waiting(result) => match Pin::new(result).poll(cx) {
                     Poll::Pending => false,
                     Poll::Ready(Ok(produced)) => self.take(*produced, readers),
                     Poll::Ready(Err(_)) => self.fail("the log could not be read"),
                 },
-                Stage::Ahead { told_below } => {
-                    let told_below = *told_below;
-                    self.seek(readers, told_below)
-                }
+                &mut Stage::Ahead { told_below } => self.seek(readers, told_below),
             };
             if !moved {
                 return false;
@@ -277,7 +271,15 @@ impl Subscription {
 
     /// Finds `next_offset` in the ring, or has it read from the log.
     fn seek(&mut self, readers: &Readers, told_below: u64) -> bool {
-        if self.next_offset <= self.feed().end().offset && self.tell_shape(readers, told_below) {
+        let next_offset = self.next_offset;
+        if next_offset <= self.feed().end().offset
+            && let Some(shape) = self.topic.shape_before(next_offset, told_below)
+        {
+            // Once: from here on each shape comes with its first change.
+            let tell = |voice: &Voice, out: &mut FramesBuilder| voice.schema(&shape, out);
+            let frames = Arc::new(self.feed().voice.block(next_offset, tell));
+            let announcement = self.announcement;
+            self.go_on_after(frames, next_offset, announcement, readers);
             return true;
         }
         let feed = self.membership.feed();
@@ -301,50 +303,24 @@ impl Subscription {
         }
     }
 
-    /// Tells the shape that holds where this subscription begins, if that was not known when it was asked for. Once: from
-    /// here on each shape comes with its first change.
-    fn tell_shape(&mut self, readers: &Readers, told_below: u64) -> bool {
-        let (topic, next_offset) = (&self.topic, self.next_offset);
-        let schemas = &topic.shared.schemas;
-        let Some(last) = next_offset.checked_sub(1).filter(|last| told_below <= *last) else {
-            return false;
-        };
-        let newer = schemas.first_from(&topic.name, told_below) <= last;
-        let Some(shape) = newer.then(|| schemas.at(&topic.name, last)).flatten() else {
-            return false;
-        };
-        let frames = self
-            .feed()
-            .voice
-            .block(next_offset, |voice, out| voice.schema(&shape, out));
-        let then = Then::Tail {
-            next_offset,
-            announcement: self.announcement,
-        };
-        self.send(Arc::new(frames), 0, then, readers);
-        true
-    }
-
     /// "From here on it is live"; before it what was left out, unless the rows had that with them.
     fn announce(&mut self, readers: &Readers) -> bool {
         let next_offset = self.next_offset;
         let complaint = self.topic.complaint();
         let frames = self.feed().voice.block(next_offset, |voice, out| {
-            if let Some(complaint) = complaint {
-                voice.complaint(complaint, out);
-            }
+            voice.complaint(complaint, out);
             voice.live(next_offset, out);
         });
-        self.send(
-            Arc::new(frames),
-            0,
-            Then::Tail {
-                next_offset,
-                announcement: Announcement::Made,
-            },
-            readers,
-        );
+        self.go_on_after(Arc::new(frames), next_offset, Announcement::Made, readers);
         true
+    }
+
+    fn go_on_after(&mut self, frames: Arc<Frames>, next_offset: u64, announcement: Announcement, readers: &Readers) {
+        let then = Then::Tail {
+            next_offset,
+            announcement,
+        };
+        self.send(frames, 0, then, readers);
     }
 
     fn take(&mut self, produced: Produced, readers: &Readers) -> bool {
@@ -424,7 +400,7 @@ impl Subscription {
         let frames = self
             .feed()
             .voice
-            .block(self.next_offset, |voice, out| voice.error(code, why, true, out));
+            .block(self.next_offset, |voice, out| voice.end(code, why, out));
         self.stage = match frames.is_empty() {
             true => Stage::Ended,
             false => Stage::Sending(Box::new(Sending {
@@ -442,15 +418,10 @@ impl Subscription {
             // The shape may have changed since the client was told.
             topic.shared.schemas.catch_up();
             let schemas = &topic.shared.schemas;
-            let newer = schemas.first_from(&topic.name, told_below) <= snapshot.next_offset;
-            let shape = newer.then(|| schemas.at(&topic.name, snapshot.next_offset)).flatten();
+            let shape = schemas.newer(&topic.name, told_below, snapshot.next_offset);
             let frames = voice.block(0, |voice, out| {
-                if let Some(shape) = shape {
-                    voice.schema(&shape, out);
-                }
-                if let Some(complaint) = topic.complaint() {
-                    voice.complaint(complaint, out);
-                }
+                shape.iter().for_each(|shape| voice.schema(shape, out));
+                voice.complaint(topic.complaint(), out);
             });
             Produced {
                 frames: Arc::new(frames),
@@ -524,7 +495,7 @@ impl Produced {
         }
         tracing::error!(topic = %topic.name, %error, "a subscription ends: its log cannot be read");
         let why = "the server could not read its log; subscribe again, with the last cursor".to_owned();
-        let frames = voice.block(0, |voice, out| voice.error(ErrorCode::Internal, why, true, out));
+        let frames = voice.block(0, |voice, out| voice.end(ErrorCode::Internal, why, out));
         Produced {
             frames: Arc::new(frames),
             from: 0,

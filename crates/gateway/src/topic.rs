@@ -21,7 +21,7 @@ use crate::{
     metrics::GatewayMetrics,
     options::{FOLLOW_BYTES, SCAN_BYTES},
     reading::{self, Reading},
-    schemas::Schemas,
+    schemas::{Schemas, Shape},
     shapes::Shapes,
     snapshot::Snapshots,
     toast::{self, Fill},
@@ -116,6 +116,13 @@ impl Topic {
     /// Every record below this offset is in the view, and so is its shape in the schemas.
     pub(crate) fn published(&self) -> u64 {
         self.published.load(Ordering::Acquire)
+    }
+
+    /// The shape that holds for whoever has all records below `next_offset`, if it was not among those told below another.
+    pub(crate) fn shape_before(&self, next_offset: u64, told_below: u64) -> Option<Arc<Shape>> {
+        self.shared
+            .schemas
+            .newer(&self.name, told_below, next_offset.checked_sub(1)?)
     }
 
     /// What to say of records that are left out of all that clients get, as long as the log has one.

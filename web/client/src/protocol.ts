@@ -9,7 +9,7 @@ export const SUBPROTOCOL = "rowcast.v1";
 export type Op = "c" | "r" | "u" | "d" | "t";
 
 /** Why a request was refused. */
-export type ErrorCode = "bad_message" | "unknown_topic" | "bad_cursor" | "unsupported" | "no_key" | "too_many_subscriptions" | "already_subscribed" | "not_subscribed" | "not_an_envelope" | "internal";
+export type ErrorCode = "bad_message" | "unknown_topic" | "bad_cursor" | "unsupported" | "no_key" | "too_many_subscriptions" | "already_subscribed" | "not_subscribed" | "not_json" | "internal";
 
 /** Why a subscription begins anew. */
 export type ResetReason = "other_epoch" | "other_topic" | "expired" | "fell_behind";
@@ -117,6 +117,8 @@ export interface Rows {
   sub: number;
   /** Row objects in Debezium's encoding, in no particular order, each key once. */
   rows: Encoded[];
+  /** The key of each row, where columns and schema do not say it; null for a row that says it. */
+  keys?: Encoded[];
 }
 
 /** All rows were sent, or all that was missed since the cursor: from here on changes come as they happen. */
@@ -135,9 +137,9 @@ export interface Change {
   sub: number;
   /** What happened. */
   op: Op;
-  /** The row's key object; null for a truncate, and for a table without key. */
+  /** The row's key: for Debezium's topics an object of columns; null for a truncate, and for a record without key. */
   key: Encoded | null;
-  /** The row before, where PostgreSQL sends it (replica identity FULL); for a delete at least the key's columns. */
+  /** The row before, where the record has it: with replica identity FULL, and for a delete at least the key's columns. */
   before: Encoded | null;
   /** The row after; null for a delete and a truncate. */
   after: Encoded | null;
@@ -180,6 +182,8 @@ export interface Failure {
   message: string;
   /** The subscription that has ended. */
   sub?: number;
+  /** The topic that it is about, where subscriptions go on. */
+  topic?: string;
   /** The request's `ref`. */
   ref?: string;
 }
