@@ -133,6 +133,7 @@ impl Conversation {
                     code,
                     message,
                     sub: None,
+                    topic: None,
                     r#ref: reference,
                 })
             },

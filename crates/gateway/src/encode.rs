@@ -105,14 +105,9 @@ impl Voice {
         };
         if !progress.told_unreadable {
             progress.told_unreadable = true;
-            self.complaint(seen.sentence(&self.topic, record.offset.0), out);
+            self.complaint(Some(seen.sentence(&self.topic, record.offset.0)), out);
             out.end(next_place, 0);
         }
-    }
-
-    /// Appends that records are left out because they are not JSON; the caller ends the frame.
-    pub(crate) fn complaint(&self, sentence: String, out: &mut FramesBuilder) {
-        self.error(ErrorCode::NotJson, sentence, false, out);
     }
 
     fn raw(&self, value: &[u8], next_place: u64, commit_ts_us: i64, out: &mut FramesBuilder) {
@@ -217,14 +212,33 @@ impl Voice {
         self.message("reset", None, &message, out);
     }
 
-    /// Appends an error, naming the subscription if that has `ended` it; the caller ends the frame.
-    pub(crate) fn error(&self, code: ErrorCode, message: String, ended: bool, out: &mut FramesBuilder) {
+    /// Appends why this subscription has ended; the caller ends the frame.
+    pub(crate) fn end(&self, code: ErrorCode, message: String, out: &mut FramesBuilder) {
         let failure = Failure {
             code,
             message,
-            sub: ended.then_some(self.sub),
+            sub: Some(self.sub),
+            topic: None,
             r#ref: None,
         };
+        self.error(failure, out);
+    }
+
+    /// Appends that records are left out because they are not JSON, if so; the caller ends the frame.
+    pub(crate) fn complaint(&self, sentence: Option<String>, out: &mut FramesBuilder) {
+        let failure = sentence.map(|message| Failure {
+            code: ErrorCode::NotJson,
+            message,
+            sub: None,
+            topic: Some(self.topic.to_string()),
+            r#ref: None,
+        });
+        if let Some(failure) = failure {
+            self.error(failure, out);
+        }
+    }
+
+    fn error(&self, failure: Failure, out: &mut FramesBuilder) {
         self.message("error", None, &ServerMessage::Error(failure), out);
     }
 

@@ -135,6 +135,12 @@ impl Schemas {
         shapes.get(after.checked_sub(1)?).cloned()
     }
 
+    /// The shape of the rows at `place`, if it holds from `told_below` on or later: whoever was told all shapes below that
+    /// does not know it.
+    pub(crate) fn newer(&self, topic: &str, told_below: u64, place: u64) -> Option<Arc<Shape>> {
+        self.at(topic, place).filter(|shape| shape.from_place >= told_below)
+    }
+
     /// The first place, not below `place`, from which another shape holds; `u64::MAX` if there is none.
     pub(crate) fn first_from(&self, topic: &str, place: u64) -> u64 {
         let state = self.state.lock();

@@ -26,7 +26,7 @@ use crate::{
     apart::{Apart, Meeting},
     encode::{Format, Voice},
     feed::{Feed, Membership},
-    frames::Frames,
+    frames::{Frames, FramesBuilder},
     readers::Readers,
     ring::Slice,
     schemas::Shape,
@@ -216,19 +216,13 @@ impl Subscription {
                         _ => return self.membership.feed().has_news(position),
                     }
                 }
-                Stage::Building { told_below } => {
-                    let told_below = *told_below;
-                    self.begin_rows(readers, told_below)
-                }
+                &mut Stage::Building { told_below } => self.begin_rows(readers, told_below),
                 Stage::Waiting(result) => match Pin::new(result).poll(cx) {
                     Poll::Pending => false,
                     Poll::Ready(Ok(produced)) => self.take(*produced, readers),
                     Poll::Ready(Err(_)) => self.fail("the log could not be read"),
                 },
-                Stage::Ahead { told_below } => {
-                    let told_below = *told_below;
-                    self.seek(readers, told_below)
-                }
+                &mut Stage::Ahead { told_below } => self.seek(readers, told_below),
             };
             if !moved {
                 return false;
@@ -297,25 +291,18 @@ impl Subscription {
 
     /// Finds `next_place` in the ring, or has it read from the log.
     fn seek(&mut self, readers: &Readers, told_below: u64) -> bool {
-        if let Some(apart) = &mut self.apart
-            && self.topic.is_ready()
-        {
-            let meeting = apart.meet(&self.topic.sequence.read());
-            match meeting {
-                Meeting::At(place) => {
-                    self.next_place = place;
-                    self.apart = None;
-                }
-                Meeting::NotYet => return false,
-                Meeting::After(ahead) => {
-                    self.catch_up_apart(readers, ahead);
-                    return true;
-                }
-            }
-        } else if self.apart.is_some() {
-            return false;
+        if self.apart.is_some() && !self.meet(readers) {
+            return matches!(self.stage, Stage::Waiting(_));
         }
-        if self.next_place <= self.feed().end().place && self.tell_shape(readers, told_below) {
+        let next_place = self.next_place;
+        if next_place <= self.feed().end().place
+            && let Some(shape) = self.topic.shape_before(next_place, told_below)
+        {
+            // Once: from here on each shape comes with its first change.
+            let tell = |voice: &Voice, out: &mut FramesBuilder| voice.schema(&shape, out);
+            let frames = Arc::new(self.feed().voice.block(next_place, tell));
+            let announcement = self.announcement;
+            self.go_on_after(frames, next_place, announcement, readers);
             return true;
         }
         let feed = self.membership.feed();
@@ -339,28 +326,22 @@ impl Subscription {
         }
     }
 
-    /// Tells the shape that holds where this subscription begins, if that was not known when it was asked for. Once: from
-    /// here on each shape comes with its first change.
-    fn tell_shape(&mut self, readers: &Readers, told_below: u64) -> bool {
-        let (topic, next_place) = (&self.topic, self.next_place);
-        let schemas = &topic.shared.schemas;
-        let Some(last) = next_place.checked_sub(1).filter(|last| told_below <= *last) else {
+    /// Looks whether what the client has is a place of ours by now; if it can become one, the rest is on its way.
+    fn meet(&mut self, readers: &Readers) -> bool {
+        let Some(apart) = self.apart.as_ref().filter(|_| self.topic.is_ready()) else {
             return false;
         };
-        let newer = schemas.first_from(&topic.name, told_below) <= last;
-        let Some(shape) = newer.then(|| schemas.at(&topic.name, last)).flatten() else {
-            return false;
-        };
-        let frames = self
-            .feed()
-            .voice
-            .block(next_place, |voice, out| voice.schema(&shape, out));
-        let then = Then::Tail {
-            next_place,
-            announcement: self.announcement,
-        };
-        self.send(Arc::new(frames), 0, then, readers);
-        true
+        let meeting = apart.meet(&self.topic.sequence.read());
+        match meeting {
+            Meeting::At(place) => {
+                self.next_place = place;
+                self.apart = None;
+                return true;
+            }
+            Meeting::NotYet => {}
+            Meeting::After(ahead) => self.catch_up_apart(readers, ahead),
+        }
+        false
     }
 
     /// "From here on it is live"; before it what was left out, unless the rows had that with them.
@@ -371,24 +352,22 @@ impl Subscription {
         let stale_since_ms = *self.topic.stale_since_ms.lock();
         let complaint = self.topic.complaint();
         let frames = self.feed().voice.block(next_place, |voice, out| {
-            if let Some(complaint) = complaint {
-                voice.complaint(complaint, out);
-            }
+            voice.complaint(complaint, out);
             voice.live(&next_offsets, out);
             if stale_since_ms.is_some() {
                 voice.freshness(stale_since_ms, out);
             }
         });
-        self.send(
-            Arc::new(frames),
-            0,
-            Then::Tail {
-                next_place,
-                announcement: Announcement::Made,
-            },
-            readers,
-        );
+        self.go_on_after(Arc::new(frames), next_place, Announcement::Made, readers);
         true
+    }
+
+    fn go_on_after(&mut self, frames: Arc<Frames>, next_place: u64, announcement: Announcement, readers: &Readers) {
+        let then = Then::Tail {
+            next_place,
+            announcement,
+        };
+        self.send(frames, 0, then, readers);
     }
 
     fn take(&mut self, produced: Produced, readers: &Readers) -> bool {
@@ -472,7 +451,7 @@ impl Subscription {
         let frames = self
             .feed()
             .voice
-            .block(self.next_place, |voice, out| voice.error(code, why, true, out));
+            .block(self.next_place, |voice, out| voice.end(code, why, out));
         self.stage = match frames.is_empty() {
             true => Stage::Ended,
             false => Stage::Sending(Box::new(Sending {
@@ -490,15 +469,10 @@ impl Subscription {
             // The shape may have changed since the client was told.
             topic.shared.schemas.catch_up();
             let schemas = &topic.shared.schemas;
-            let newer = schemas.first_from(&topic.name, told_below) <= snapshot.next_place;
-            let shape = newer.then(|| schemas.at(&topic.name, snapshot.next_place)).flatten();
+            let shape = schemas.newer(&topic.name, told_below, snapshot.next_place);
             let frames = voice.block(0, |voice, out| {
-                if let Some(shape) = shape {
-                    voice.schema(&shape, out);
-                }
-                if let Some(complaint) = topic.complaint() {
-                    voice.complaint(complaint, out);
-                }
+                shape.iter().for_each(|shape| voice.schema(shape, out));
+                voice.complaint(topic.complaint(), out);
             });
             Produced {
                 frames: Arc::new(frames),
@@ -587,7 +561,7 @@ impl Produced {
         }
         tracing::error!(topic = %topic.name, %error, "a subscription ends: its log cannot be read");
         let why = "the server could not read its log; subscribe again, with the last cursor".to_owned();
-        let frames = voice.block(0, |voice, out| voice.error(ErrorCode::Internal, why, true, out));
+        let frames = voice.block(0, |voice, out| voice.end(ErrorCode::Internal, why, out));
         Produced {
             frames: Arc::new(frames),
             from: 0,

@@ -19,7 +19,7 @@ use crate::{
     metrics::GatewayMetrics,
     placed::{PlacedChunk, of_spot},
     reading,
-    schemas::Schemas,
+    schemas::{Schemas, Shape},
     sequence::Sequence,
     snapshot::Snapshots,
     toast::{self, Fill},
@@ -122,6 +122,13 @@ impl Topic {
     /// Every record below this place is in the view, and so is its shape in the schemas.
     pub(crate) fn published(&self) -> u64 {
         self.published.load(Ordering::Acquire)
+    }
+
+    /// The shape that holds for whoever has all records below `next_place`, if it was not among those told below another.
+    pub(crate) fn shape_before(&self, next_place: u64, told_below: u64) -> Option<Arc<Shape>> {
+        self.shared
+            .schemas
+            .newer(&self.name, told_below, next_place.checked_sub(1)?)
     }
 
     pub(crate) fn partitions(&self) -> Vec<TopicPartition> {

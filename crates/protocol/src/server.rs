@@ -182,6 +182,9 @@ message! {
         /// The subscription that has ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub sub: Option<u32>,
+        /// The topic that it is about, where subscriptions go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub topic: Option<String>,
         /// The request's `ref`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub r#ref: Option<String>,
@@ -282,6 +285,7 @@ mod tests {
             code: ErrorCode::NoKey,
             message: "m".into(),
             sub: None,
+            topic: None,
             r#ref: None,
         };
         let text = ServerMessage::Error(failure).to_json();

@@ -198,6 +198,8 @@ export interface Failure {
   message: string;
   /** The subscription that has ended. */
   sub?: number;
+  /** The topic that it is about, where subscriptions go on. */
+  topic?: string;
   /** The request's `ref`. */
   ref?: string;
 }

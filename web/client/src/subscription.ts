@@ -25,7 +25,7 @@ export interface SubscribeOptions {
   onLive?: (cursor: string) => void;
   /** The server cannot go on from our cursor: forget the rows, they come again. */
   onReset?: (reset: Reset) => void;
-  /** A refusal by the server. `state` tells whether it is final. */
+  /** A refusal by the server, or a word on what is wrong with the topic. `state` tells whether it is final. */
   onError?: (error: Failure) => void;
   /** The state has changed. */
   onState?: (state: State) => void;
