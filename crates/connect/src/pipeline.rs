@@ -164,6 +164,10 @@ impl Pipeline {
         };
         if !self.held.contains_key(&partition.topic) {
             let committed = last_mark(&*self.log, &partition)?.map(|mark| mark.commit_lsn);
+            if committed.is_none() {
+                // A table that has no rows is shown as empty once its first transaction has ended, and not before.
+                self.appender.include(&partition)?;
+            }
             self.held.insert(partition.topic.clone(), Held::up_to(committed));
         }
         let unpublished = self.schemas.is_news(&table);

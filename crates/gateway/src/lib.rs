@@ -32,6 +32,7 @@ mod feed;
 pub mod frame;
 mod frames;
 mod handshake;
+mod hosts;
 mod json;
 mod metrics;
 mod options;
@@ -50,6 +51,7 @@ mod topic;
 mod view;
 
 pub use door::Pages;
+pub use hosts::AllowedHosts;
 pub use metrics::GatewayMetrics;
 pub use options::GatewayOptions;
 
@@ -135,7 +137,7 @@ impl Gateway {
     /// Waits until the views of all topics that exist now are complete.
     pub async fn ready(&self) {
         for topic in self.topics() {
-            topic.ready().await;
+            topic.caught_up().await;
         }
     }
 

@@ -72,7 +72,7 @@ enum Announcement {
 }
 
 enum Stage {
-    /// The view is not complete yet.
+    /// The view is not complete yet, or the table's first snapshot has not ended.
     Building,
     /// A reader is at work for us.
     Waiting(oneshot::Receiver<Box<Produced>>),

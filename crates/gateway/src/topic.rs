@@ -35,6 +35,18 @@ pub(crate) struct Shared {
     pub(crate) next_sub: AtomicU32,
 }
 
+/// How far a topic's view is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    /// What the log holds is being read.
+    Reading,
+    /// No transaction has ended in the topic: its table is being read for the first time. Nobody is told that it is
+    /// empty.
+    NotBegun,
+    /// The view holds all that the log held.
+    Ready,
+}
+
 /// See the module.
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
@@ -47,7 +59,7 @@ pub(crate) struct Topic {
     feeds: [OnceLock<Arc<Feed>>; Format::ALL.len()],
     /// Frames of every record below this offset were published.
     published: AtomicU64,
-    ready: watch::Sender<bool>,
+    readiness: watch::Sender<Readiness>,
     gone: AtomicBool,
 }
 
@@ -66,7 +78,7 @@ impl Topic {
             shared,
             feeds: Default::default(),
             published: AtomicU64::new(0),
-            ready: watch::Sender::new(false),
+            readiness: watch::Sender::new(Readiness::Reading),
             gone: AtomicBool::new(false),
         }
     }
@@ -93,13 +105,15 @@ impl Topic {
         self.feeds[format as usize].get_or_init(make).clone()
     }
 
-    /// Whether the view holds all that the log held when the gateway met the topic.
+    /// Whether the view holds all that the log held when the gateway met the topic, or when its first transaction ended.
     pub(crate) fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        *self.readiness.borrow() == Readiness::Ready
     }
 
-    pub(crate) async fn ready(&self) {
-        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    /// Waits until all was read that there was.
+    pub(crate) async fn caught_up(&self) {
+        let caught_up = |readiness: &Readiness| *readiness != Readiness::Reading;
+        let _ = self.readiness.subscribe().wait_for(caught_up).await;
     }
 
     /// Whether the topic was deleted, or its log cannot be read any more.
@@ -167,7 +181,7 @@ impl Topic {
 
     fn end(&self) {
         self.gone.store(true, Ordering::Release);
-        self.ready.send_replace(true);
+        self.readiness.send_replace(Readiness::Ready);
         self.wake_all();
     }
 }
@@ -208,6 +222,12 @@ impl Follower {
 
     async fn run(mut self) -> Result<(), LogError> {
         self.next = self.topic.shared.log.earliest(&self.topic.partition)?;
+        if self.is_at(Offset(0)) {
+            self.topic.readiness.send_replace(Readiness::NotBegun);
+            if self.end.wait_for(|end| *end > Offset(0)).await.is_err() {
+                return Ok(());
+            }
+        }
         self = self.scan().await?;
         loop {
             // What is there first, then one wait; sessions get their turn between chunks.
@@ -221,6 +241,10 @@ impl Follower {
         }
     }
 
+    fn is_at(&self, end: Offset) -> bool {
+        *self.end.borrow() == end
+    }
+
     /// Builds the view from all that the log holds, off the runtime's threads.
     async fn scan(mut self) -> Result<Follower, LogError> {
         let scan = move || {
@@ -229,7 +253,7 @@ impl Follower {
             self.topic.published.store(next_offset, Ordering::Release);
             self.topic.feeds().for_each(|feed| feed.skip_to(next_offset));
             self.progress = [Progress::from(next_offset); Format::ALL.len()];
-            self.topic.ready.send_replace(true);
+            self.topic.readiness.send_replace(Readiness::Ready);
             self.topic.wake_all();
             Ok(self)
         };

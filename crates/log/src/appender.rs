@@ -92,6 +92,12 @@ impl Appender for EmbeddedAppender {
         Ok(self.writer(partition)?.unfinished())
     }
 
+    fn include(&mut self, partition: &TopicPartition) -> Result<(), LogError> {
+        self.log.check_writable()?;
+        self.writer(partition)?.include();
+        Ok(())
+    }
+
     fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<Offset, LogError> {
         let writer = self.writer(partition)?;
         let before = writer.buffered_bytes();

@@ -255,6 +255,9 @@ impl Appender for ReadOnlyAppender {
     fn claim(&mut self, _partition: &TopicPartition) -> Result<u64, LogError> {
         read_only()
     }
+    fn include(&mut self, _partition: &TopicPartition) -> Result<(), LogError> {
+        read_only()
+    }
     fn append(&mut self, _partition: &TopicPartition, _record: NewRecord<'_>) -> Result<Offset, LogError> {
         read_only()
     }

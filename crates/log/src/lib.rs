@@ -155,6 +155,9 @@ pub trait Appender: Send {
     /// Buffers a record in the current transaction and tells its offset. No I/O, unless the buffer bound
     /// is reached (then like a flush that shows nothing new).
     fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<Offset, LogError>;
+    /// Makes the partition part of the current transaction, records or not: so that readers can tell a topic that is
+    /// empty, whose first transaction has ended, from one whose first transaction is still on its way.
+    fn include(&mut self, partition: &TopicPartition) -> Result<(), LogError>;
     /// Ends the transaction: in each partition it touched, a control batch with `position` (at most
     /// 256 bytes) follows its records. A transaction that touched nothing leaves nothing.
     fn commit(&mut self, position: &[u8]) -> Result<(), LogError>;

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use rowcast_gateway::{Gateway, GatewayOptions, Pages};
-use rowcast_log::{Appender, EmbeddedLog, EmbeddedOptions, Log, NewRecord, TopicPartition, Visibility};
+use rowcast_log::{Appender, EmbeddedLog, EmbeddedOptions, Log, NewRecord, TopicInfo, TopicPartition, Visibility};
 use rowcast_protocol::{ClientMessage, ServerMessage, Subscribe};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -107,6 +107,21 @@ impl Stage {
     }
 }
 
+/// Ends a first snapshot of a table without rows, if the topic has not begun.
+fn begin(log: &dyn Log, info: &TopicInfo) {
+    let partition = TopicPartition {
+        topic: info.name.clone(),
+        partition: 0,
+    };
+    if log.position(&partition).expect("the topic is there").is_some() {
+        return;
+    }
+    let mut appender = log.appender();
+    appender.include(&partition).expect("a new topic has no writer");
+    appender.commit(b"first").expect("the log takes it");
+    appender.flush(Visibility::Now).expect("the log takes it");
+}
+
 /// Writes changes as capture does: one transaction per call of [`Writer::commit`].
 pub struct Writer {
     appender: Box<dyn Appender>,
@@ -117,6 +132,7 @@ pub struct Writer {
 impl Writer {
     pub fn new(log: &dyn Log, topic: &str) -> Writer {
         let info = log.ensure_topic(topic).expect("the topic is made");
+        begin(log, &info);
         Writer {
             appender: log.appender(),
             partition: TopicPartition {
