@@ -315,9 +315,8 @@ async fn a_site_that_points_its_own_name_here_is_turned_away_at_every_door() {
             stream.write_all(request.as_bytes()).await.expect("sent");
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await.expect("an answer");
-            assert_eq!(
+            assert!(
                 answer.starts_with(&format!("HTTP/1.1{status}")),
-                true,
                 "{path} {host}: {answer}"
             );
             assert_eq!(

@@ -294,10 +294,10 @@ async fn a_table_is_not_called_empty_while_its_first_snapshot_is_on_its_way() {
     };
     let mut snapshot = stage.log.appender();
     let mut append = |id: u64| {
-        let value = envelope('r', "null", &document(id, "row"));
+        let (key, value) = (key(id), envelope('r', "null", &document(id, "row")));
         let record = rowcast_log::NewRecord {
             timestamp_ms: 0,
-            key: Some(key(id).as_bytes()),
+            key: Some(key.as_bytes()),
             value: Some(value.as_bytes()),
             headers: &[],
         };
