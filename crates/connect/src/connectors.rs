@@ -36,7 +36,8 @@ mod tests {
 
     fn config(extra: &str) -> ConnectorConfig {
         let json = format!(
-            r#"{{"name":"orders","config":{{"database.hostname":"localhost","database.user":"u","database.password":"5ecret",
+            r#"{{"name":"orders","config":{{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
+            "database.hostname":"localhost","database.user":"u","database.password":"5ecret",
             "database.dbname":"shop","topic.prefix":"orders"{extra}}}}}"#
         );
         ConnectorConfig::from_json(&json).expect("a good configuration")

@@ -112,7 +112,8 @@ async fn a_schema_comes_before_the_first_change_of_its_shape() {
     assert_eq!(table(&mut client).await, None);
     assert!(rows(&mut client).await.is_empty());
 
-    shape(&mut schemas, 0, "first");
+    let begun = stage.log.end(&stage::partition(TOPIC)).expect("the topic").borrow().0;
+    shape(&mut schemas, begun, "first");
     let last = writer.change('c', 1, 1);
     assert_eq!(table(&mut client).await.as_deref(), Some("first"));
     let first = change(&mut client).await;
@@ -287,11 +288,8 @@ async fn views_are_rebuilt_from_the_log_and_large_snapshots_come_whole() {
 async fn a_table_is_not_called_empty_while_its_first_snapshot_is_on_its_way() {
     let stage = Stage::set().await;
     let mut other = stage.writer("other");
-    let info = stage.log.ensure_topic(TOPIC).expect("the topic is made");
-    let partition = rowcast_log::TopicPartition {
-        topic: info.name,
-        partition: 0,
-    };
+    let partition = stage::partition(TOPIC);
+    stage.log.ensure_topic(TOPIC).expect("the topic is made");
     let mut snapshot = stage.log.appender();
     let mut append = |id: u64| {
         let (key, value) = (key(id), envelope('r', "null", &document(id, "row")));
@@ -321,15 +319,11 @@ async fn a_table_is_not_called_empty_while_its_first_snapshot_is_on_its_way() {
 #[tokio::test]
 async fn a_table_that_has_no_rows_is_live_once_its_first_snapshot_has_ended() {
     let stage = Stage::set().await;
-    let info = stage.log.ensure_topic(TOPIC).expect("the topic is made");
+    stage.log.ensure_topic(TOPIC).expect("the topic is made");
     let mut client = stage.client().await;
     client.subscribe(|_| {}).await;
     let mut snapshot = stage.log.appender();
-    let partition = rowcast_log::TopicPartition {
-        topic: info.name,
-        partition: 0,
-    };
-    snapshot.include(&partition).expect("nobody else writes");
+    snapshot.include(&stage::partition(TOPIC)).expect("nobody else writes");
     snapshot.commit(b"snapshot").expect("committed");
     snapshot.flush(Visibility::AfterSync).expect("flushed");
     assert!(rows(&mut client).await.is_empty());

@@ -107,12 +107,17 @@ impl Stage {
     }
 }
 
+/// The one partition of a topic.
+pub fn partition(topic: &str) -> TopicPartition {
+    TopicPartition {
+        topic: topic.into(),
+        partition: 0,
+    }
+}
+
 /// Ends a first snapshot of a table without rows, if the topic has not begun.
 fn begin(log: &dyn Log, info: &TopicInfo) {
-    let partition = TopicPartition {
-        topic: info.name.clone(),
-        partition: 0,
-    };
+    let partition = partition(&info.name);
     if log.position(&partition).expect("the topic is there").is_some() {
         return;
     }

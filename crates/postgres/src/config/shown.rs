@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn secrets_and_what_may_be_one_are_hidden() {
-        let json = r#"{"name":"c","config":{"database.hostname":"h","database.user":"u","database.password":"canary",
+        let json = r#"{"name":"c","config":{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
+            "database.hostname":"h","database.user":"u","database.password":"canary",
             "database.dbname":"d","topic.prefix":"t","database.passwrd":"canary","database.sslpassword":"canary",
             "table.include.list":"public.a"}}"#;
         let config = ConnectorConfig::from_json(json).expect("a good configuration");

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_warning_that_the_publication_was_skipped_ends_the_stream() {
-        let json = r#"{"name":"c","config":{"database.hostname":"h","database.user":"u","database.dbname":"d",
+        let json = r#"{"name":"c","config":{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
+            "database.hostname":"h","database.user":"u","database.dbname":"d",
             "topic.prefix":"t","publication.name":"ours"}}"#;
         let config = ConnectorConfig::from_json(json).expect("a good configuration");
         let error =
