@@ -4,6 +4,7 @@
 //! does not depend on filters; a dropped `next` loses nothing; rows borrow the bytes that were read, and no memory is
 //! allocated per row. Knows nothing of what the log holds already: the caller skips by position.
 
+mod cells;
 mod failure;
 mod feedback;
 mod relations;
@@ -15,7 +16,7 @@ use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 use bumpalo::Bump;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use rowcast_event::{Cell, Change, EventOptions, Lsn, OldRow, Operation, Origin, Position, Table, TransactionMark};
+use rowcast_event::{Change, EventOptions, Lsn, Operation, Origin, Position, Table, TransactionMark};
 use tokio::io::{AsyncWriteExt, ReadHalf};
 
 use crate::{
@@ -27,10 +28,11 @@ use crate::{
         frame::{Frame, Inbox},
         unexpected,
     },
-    pgoutput::{self, Message, Old, Tuple, replication},
+    pgoutput::{self, Message, Old, replication},
     query::{identifier, literal},
     server,
 };
+use cells::Cells;
 use failure::{broken, malformed, out_of_order, start_failed, stream_failed, warned};
 use feedback::Feedback;
 use relations::{Known, Relations};
@@ -435,7 +437,7 @@ impl Stream {
         else {
             return Err(out_of_order(OutOfOrder("a row's frame is no WAL data")));
         };
-        let cells = Cells { arena: &self.cells };
+        let cells = Cells::new(&self.cells);
         let (oid, operation, columns) = match pgoutput::decode(payload).map_err(malformed)? {
             Message::Insert { relation_oid, new } => (relation_oid, Operation::Insert(cells.of(&new)), new.columns()),
             Message::Update { relation_oid, old, new } => {
@@ -473,24 +475,6 @@ impl Stream {
                 origin,
             },
         ))
-    }
-}
-
-/// Puts tuples' cells into the arena. An arena, because an event lends both the cells and the buffer they point into.
-struct Cells<'a> {
-    arena: &'a Bump,
-}
-
-impl<'a> Cells<'a> {
-    fn of(&self, tuple: &Tuple<'a>) -> &'a [Cell<'a>] {
-        self.arena.alloc_slice_fill_iter(tuple.iter())
-    }
-
-    fn of_old(&self, old: &Old<'a>) -> OldRow<'a> {
-        match old {
-            Old::Key(tuple) => OldRow::Key(self.of(tuple)),
-            Old::Full(tuple) => OldRow::Full(self.of(tuple)),
-        }
     }
 }
 
