@@ -27,7 +27,7 @@ use tokio::{
 use crate::{
     Gateway, handshake,
     handshake::Refused,
-    session,
+    hosts, session,
     signal::{Reason, Signal},
     sse::{self, EventStream},
 };
@@ -166,6 +166,9 @@ impl Connection {
     fn respond(&self, mut request: Request<Incoming>, streaming: &std::sync::OnceLock<Arc<Signal>>) -> Response<Body> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
+        if let Err(refused) = hosts::check(&head, &self.gateway.options.allowed_hosts) {
+            return refusal(refused);
+        }
         match head.uri.path() {
             "/ws" => match handshake::check(&head, &self.gateway.options.allowed_origins) {
                 Ok(accepted) => self.open_session(accepted, upgrade),

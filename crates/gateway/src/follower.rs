@@ -19,7 +19,7 @@ use crate::{
     reading::Reading,
     sequence::Sequence,
     shapes::Shapes,
-    topic::Topic,
+    topic::{Readiness, Topic},
 };
 
 /// Follows the topic until it is deleted.
@@ -106,6 +106,12 @@ impl Follower {
     }
 
     async fn run(mut self) -> Result<(), LogError> {
+        if self.is_not_begun() {
+            self.topic.readiness.send_replace(Readiness::NotBegun);
+            if !self.wait().await? {
+                return Ok(());
+            }
+        }
         loop {
             self = self.scan().await?;
             if self.freshness.borrow_and_update().complete {
@@ -125,6 +131,12 @@ impl Follower {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether no transaction has ended here. Whoever copies a topic may find it empty and knows that it is.
+    fn is_not_begun(&self) -> bool {
+        let is_copy = self.freshness.has_changed().is_ok();
+        !is_copy && self.sources.iter().all(|source| *source.end.borrow() == Offset(0))
     }
 
     /// Waits for news of any kind; false when the topic is gone.
@@ -228,7 +240,7 @@ impl Follower {
         topic.published.store(place, Ordering::Release);
         topic.feeds().for_each(|feed| feed.skip_to(place));
         self.progress = [Progress::from(place); Format::ALL.len()];
-        topic.ready.send_replace(true);
+        topic.readiness.send_replace(Readiness::Ready);
         topic.wake_all();
         self.tell_freshness();
     }

@@ -35,6 +35,7 @@ mod follower;
 pub mod frame;
 mod frames;
 mod handshake;
+mod hosts;
 mod json;
 mod keys;
 mod metrics;
@@ -60,6 +61,7 @@ mod view;
 mod wrapping;
 
 pub use door::Pages;
+pub use hosts::AllowedHosts;
 pub use metrics::GatewayMetrics;
 pub use options::GatewayOptions;
 
@@ -145,7 +147,7 @@ impl Gateway {
     /// Waits until the views of all topics that exist now are complete.
     pub async fn ready(&self) {
         for topic in self.topics() {
-            topic.ready().await;
+            topic.caught_up().await;
         }
     }
 

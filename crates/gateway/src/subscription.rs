@@ -76,7 +76,7 @@ enum Announcement {
 }
 
 enum Stage {
-    /// The view is not complete yet.
+    /// The view is not complete yet, or the table's first snapshot has not ended.
     Building { told_below: u64 },
     /// A reader is at work for us.
     Waiting(oneshot::Receiver<Box<Produced>>),

@@ -36,6 +36,18 @@ pub(crate) struct Shared {
     pub(crate) next_sub: AtomicU32,
 }
 
+/// How far a topic's view is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// What the log holds is being read.
+    Reading,
+    /// No transaction has ended in the topic: its table is being read for the first time. Nobody is told that it is
+    /// empty.
+    NotBegun,
+    /// The view holds all that the log held.
+    Ready,
+}
+
 /// See the module.
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
@@ -56,7 +68,7 @@ pub(crate) struct Topic {
     pub(crate) published: Arc<AtomicU64>,
     /// Since when (milliseconds since 1970) nothing is heard of what the log copies.
     pub(crate) stale_since_ms: Mutex<Option<i64>>,
-    pub(crate) ready: watch::Sender<bool>,
+    pub(crate) readiness: watch::Sender<Readiness>,
     gone: AtomicBool,
 }
 
@@ -78,7 +90,7 @@ impl Topic {
             unreadable: Mutex::default(),
             published,
             stale_since_ms: Mutex::default(),
-            ready: watch::Sender::new(false),
+            readiness: watch::Sender::new(Readiness::Reading),
             gone: AtomicBool::new(false),
         }
     }
@@ -105,13 +117,15 @@ impl Topic {
         self.feeds[format as usize].get_or_init(make).clone()
     }
 
-    /// Whether the view holds all that the log held when the gateway met the topic.
+    /// Whether the view holds all that the log held when the gateway met the topic, or when its first transaction ended.
     pub(crate) fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        *self.readiness.borrow() == Readiness::Ready
     }
 
-    pub(crate) async fn ready(&self) {
-        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    /// Waits until all was read that there was.
+    pub(crate) async fn caught_up(&self) {
+        let caught_up = |readiness: &Readiness| *readiness != Readiness::Reading;
+        let _ = self.readiness.subscribe().wait_for(caught_up).await;
     }
 
     /// Whether the topic was deleted, or its log cannot be read any more.
@@ -270,7 +284,7 @@ impl Topic {
 
     pub(crate) fn end(&self) {
         self.gone.store(true, Ordering::Release);
-        self.ready.send_replace(true);
+        self.readiness.send_replace(Readiness::Ready);
         self.wake_all();
     }
 }

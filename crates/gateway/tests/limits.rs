@@ -304,3 +304,26 @@ async fn pings_of_both_kinds_are_answered() {
     client.say("{").await;
     assert!(matches!(client.next().await, ServerMessage::Error(error) if error.code == ErrorCode::BadMessage));
 }
+
+#[tokio::test]
+async fn a_site_that_points_its_own_name_here_is_turned_away_at_every_door() {
+    let stage = Stage::set().await;
+    for path in ["/", "/ws", "/sse?topic=x", "/health/ready"] {
+        for (host, status) in [("evil.example", " 421 "), ("localhost", "")] {
+            let mut stream = TcpStream::connect(stage.address).await.expect("connected");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}:3000\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.expect("sent");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.expect("an answer");
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1{status}")),
+                "{path} {host}: {answer}"
+            );
+            assert_eq!(
+                answer.contains("allowed_host"),
+                host == "evil.example",
+                "{path} {host}: {answer}"
+            );
+        }
+    }
+}

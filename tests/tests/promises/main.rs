@@ -12,6 +12,7 @@ mod idle;
 mod kill_rowcast;
 mod kit;
 mod order;
+mod publication;
 mod refusals;
 mod shutdown;
 mod slots;

@@ -4,17 +4,19 @@
 //! does not depend on filters; a dropped `next` loses nothing; rows borrow the bytes that were read, and no memory is
 //! allocated per row. Knows nothing of what the log holds already: the caller skips by position.
 
+mod cells;
 mod failure;
 mod feedback;
 mod relations;
 pub(crate) mod transaction;
+pub(crate) mod watch;
 
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use bumpalo::Bump;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use rowcast_event::{Cell, Change, EventOptions, Lsn, OldRow, Operation, Origin, Position, Table, TransactionMark};
+use rowcast_event::{Change, EventOptions, Lsn, Operation, Origin, Position, Table, TransactionMark};
 use tokio::io::{AsyncWriteExt, ReadHalf};
 
 use crate::{
@@ -26,14 +28,16 @@ use crate::{
         frame::{Frame, Inbox},
         unexpected,
     },
-    pgoutput::{self, Message, Old, Tuple, replication},
+    pgoutput::{self, Message, Old, replication},
     query::{identifier, literal},
     server,
 };
-use failure::{broken, malformed, out_of_order, start_failed, stream_failed};
+use cells::Cells;
+use failure::{broken, malformed, out_of_order, start_failed, stream_failed, warned};
 use feedback::Feedback;
 use relations::{Known, Relations};
 use transaction::{Ended, OutOfOrder, Transactions};
+use watch::{Watch, Watched};
 
 /// Time that closing waits for the server's last words. A walsender in the middle of a large transaction sends it whole
 /// before it listens; then the connection is cut, which frees the slot as well.
@@ -54,6 +58,7 @@ pub struct Stream {
     /// Tables of a TRUNCATE that wait for their own event, with their places.
     truncations: VecDeque<(u32, Position, Origin)>,
     feedback: Feedback,
+    watch: Watch,
     start: Lsn,
     /// Idle was said since the last event, so the next thing to do is to wait.
     said_idle: bool,
@@ -108,6 +113,8 @@ pub(crate) struct Start {
     pub(crate) confirmed: Lsn,
     /// Tables that the caller has already.
     pub(crate) tables: Vec<Arc<Table>>,
+    /// How the captured tables are published.
+    pub(crate) watched: Watched,
 }
 
 impl fmt::Debug for Stream {
@@ -136,6 +143,7 @@ impl Stream {
         let (socket, inbox) = walsender.into_parts();
         let (reader, writer) = tokio::io::split(socket);
         tracing::info!(slot = config.slot_name, confirmed = %start.confirmed, "streaming");
+        let watch = Watch::start(config, start.watched, start.confirmed);
         Ok(Stream {
             reader,
             inbox,
@@ -147,6 +155,7 @@ impl Stream {
             transactions: Transactions::after(start.held),
             truncations: VecDeque::new(),
             feedback: Feedback::start(writer, start.confirmed, timeout),
+            watch,
             start: start.confirmed,
             said_idle: true,
         })
@@ -190,8 +199,9 @@ impl Stream {
     }
 
     /// Tells the server it may forget everything up to `lsn`, now. Clamped to what this walsender has sent; never
-    /// moves back.
+    /// moves back. Refused once a captured table is known to be published no more.
     pub async fn confirm(&mut self, lsn: Lsn) -> Result<(), SourceError> {
+        self.watch.check()?;
         self.feedback.confirm(lsn)
     }
 
@@ -240,7 +250,12 @@ impl Stream {
                 if !self.said_idle {
                     return Ok(Step::Idle);
                 }
-                self.inbox.fill(&mut self.reader).await.map_err(broken)?;
+                // A fault first: what comes after it does not make the log whole again.
+                tokio::select! {
+                    biased;
+                    fault = self.watch.fault() => return Err(fault),
+                    filled = self.inbox.fill(&mut self.reader) => filled.map_err(broken)?,
+                }
                 continue;
             };
             if let Some(step) = self.on_frame(frame).await? {
@@ -254,6 +269,9 @@ impl Stream {
         match frame.tag {
             b'd' => self.on_copy_data(frame).await,
             b'N' | b'S' | b'A' => {
+                if frame.tag == b'N' {
+                    warned(self.inbox.body(frame), &self.config)?;
+                }
                 self.lent = Some(frame);
                 Ok(None)
             }
@@ -291,6 +309,7 @@ impl Stream {
     /// Inside a transaction the server's WAL end says nothing yet that a caller could use.
     fn on_keepalive(&mut self, wal_end: Lsn, reply_requested: bool) -> Option<Step> {
         self.feedback.saw(wal_end);
+        self.watch.saw(wal_end);
         if reply_requested {
             self.feedback.answer();
         }
@@ -348,6 +367,7 @@ impl Stream {
                 commit_lsn, end_lsn, ..
             } => {
                 self.feedback.saw(end_lsn);
+                self.watch.saw(end_lsn);
                 Some(
                     match self.transactions.commit(commit_lsn, end_lsn).map_err(out_of_order)? {
                         Ended::Whole(mark) => Step::Commit(mark),
@@ -417,7 +437,7 @@ impl Stream {
         else {
             return Err(out_of_order(OutOfOrder("a row's frame is no WAL data")));
         };
-        let cells = Cells { arena: &self.cells };
+        let cells = Cells::new(&self.cells);
         let (oid, operation, columns) = match pgoutput::decode(payload).map_err(malformed)? {
             Message::Insert { relation_oid, new } => (relation_oid, Operation::Insert(cells.of(&new)), new.columns()),
             Message::Update { relation_oid, old, new } => {
@@ -455,24 +475,6 @@ impl Stream {
                 origin,
             },
         ))
-    }
-}
-
-/// Puts tuples' cells into the arena. An arena, because an event lends both the cells and the buffer they point into.
-struct Cells<'a> {
-    arena: &'a Bump,
-}
-
-impl<'a> Cells<'a> {
-    fn of(&self, tuple: &Tuple<'a>) -> &'a [Cell<'a>] {
-        self.arena.alloc_slice_fill_iter(tuple.iter())
-    }
-
-    fn of_old(&self, old: &Old<'a>) -> OldRow<'a> {
-        match old {
-            Old::Key(tuple) => OldRow::Key(self.of(tuple)),
-            Old::Full(tuple) => OldRow::Full(self.of(tuple)),
-        }
     }
 }
 
