@@ -213,6 +213,8 @@ impl Topics {
         config.set("enable.auto.commit", "false");
         config.set("enable.partition.eof", "true");
         config.set("isolation.level", isolation);
+        // An end is told by an empty answer, for which the broker waits 500 ms by default.
+        config.set("fetch.wait.max.ms", "20");
         let consumer: StreamConsumer = config.create()?;
         let partitions = self.partitions(topic)?;
         if partitions.is_empty() {

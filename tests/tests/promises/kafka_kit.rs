@@ -1,15 +1,20 @@
 //! The kit's Apache Kafka and Debezium: real ones, and what we say about topics is what others see in them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Stdio};
 
 use anyhow::{Context, Result};
 use rowcast_tests::{
+    PATIENCE,
     debezium::Debezium,
     kafka::{Kafka, NewRecord, Record, readers},
     postgres::{Postgres, Version},
     process::{connector, topic},
 };
 use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    net::TcpStream,
+};
 
 fn numbered(number: usize) -> NewRecord {
     NewRecord {
@@ -150,4 +155,22 @@ fn op(record: &Record) -> Result<String> {
         .as_str()
         .context("an envelope has an op")?
         .to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_dies_with_the_program_that_started_it() -> Result<()> {
+    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_private-kafka"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = program.stdout.take().context("its output was piped")?;
+    let line = BufReader::new(stdout).lines().next_line().await?;
+    let place: Value = serde_json::from_str(&line.context("it says where its broker is")?)?;
+    let mut connection = TcpStream::connect(place["address"].as_str().context("an address")?).await?;
+    program.kill().await?;
+    // An open connection ends at the moment when the broker does.
+    let ended = tokio::time::timeout(PATIENCE, connection.read(&mut [0])).await?;
+    assert!(ended.is_err() || ended.is_ok_and(|bytes| bytes == 0));
+    Ok(())
 }
