@@ -151,7 +151,9 @@ impl Writer {
             .expect("the topic is made");
         begin(log, &info);
         Writer {
-            appender: log.appender(&WriterId::new("test")).unwrap(),
+            appender: log
+                .appender(&WriterId::new("test"))
+                .expect("an embedded log has one for all"),
             partition: TopicPartition {
                 topic: info.name,
                 partition: 0,
