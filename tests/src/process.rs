@@ -36,6 +36,7 @@ pub struct Rowcast {
     folder: TempDir,
     config: serde_json::Map<String, Value>,
     arguments: Vec<String>,
+    one_core: bool,
     address: Option<String>,
     metrics_address: Option<String>,
     child: Option<Child>,
@@ -69,10 +70,16 @@ impl Rowcast {
         let Value::Object(config) = config else {
             bail!("the macro made an object")
         };
-        Ok(Rowcast {
-            folder: tempfile::Builder::new().prefix("rowcast-test-").tempdir()?,
+        let folder = tempfile::Builder::new().prefix("rowcast-test-").tempdir()?;
+        Ok(Rowcast::in_folder(folder, config))
+    }
+
+    fn in_folder(folder: TempDir, config: serde_json::Map<String, Value>) -> Rowcast {
+        Rowcast {
+            folder,
             config,
             arguments: Vec::new(),
+            one_core: false,
             address: None,
             metrics_address: None,
             child: None,
@@ -81,7 +88,7 @@ impl Rowcast {
                 lines: Arc::default(),
                 count: watch::Sender::new(0),
             },
-        })
+        }
     }
 
     /// Sets one of the connector's properties, for the next start.
@@ -92,6 +99,11 @@ impl Rowcast {
     /// Adds a command line argument of `rowcast run`, for every start from now on.
     pub fn argument(&mut self, argument: &str) {
         self.arguments.push(argument.to_owned());
+    }
+
+    /// From the next start on it may use one core, as in a small container.
+    pub fn on_one_core(&mut self) {
+        self.one_core = true;
     }
 
     /// The log's directory.
@@ -114,7 +126,10 @@ impl Rowcast {
         let connector = self.folder.path().join("connector.json");
         let registration = json!({ "name": "shop-connector", "config": self.config });
         fs::write(&connector, serde_json::to_string_pretty(&registration)?)?;
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(if self.one_core { "taskset".into() } else { binary()? });
+        if self.one_core {
+            command.args(["--cpu-list", "0"]).arg(binary()?);
+        }
         command
             .args(["run", "--log-format", "json", "--connector"])
             .arg(&connector)
@@ -226,14 +241,31 @@ impl Rowcast {
 
     /// Any signal, by its name without `SIG`.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let id = self.child.as_ref().and_then(Child::id).context("the process runs")?;
-        let status = std::process::Command::new("sh")
-            .args(["-c", &format!("kill -{name} {id}")])
-            .status()?;
-        if !status.success() {
-            bail!("kill -{name} {id} failed");
-        }
-        Ok(())
+        send_signal(self.process_id()?, name)
+    }
+
+    /// The running process.
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        self.child.as_ref().and_then(Child::id).context("the process runs")
+    }
+
+    /// Copies the data directory aside as it is now; [`Rowcast::restore`] brings it back.
+    pub fn back_up(&self, name: &str) -> anyhow::Result<()> {
+        postgres::copy(&self.data_dir(), &self.folder.path().join(name))
+    }
+
+    /// Puts a copy in the place of the data directory, while no process runs.
+    pub fn restore(&self, name: &str) -> anyhow::Result<()> {
+        assert!(self.child.is_none(), "a running process would not notice");
+        fs::remove_dir_all(self.data_dir())?;
+        postgres::copy(&self.folder.path().join(name), &self.data_dir())
+    }
+
+    /// Another machine with a copy of this one's data directory, as it is now. Not started yet.
+    pub fn fork(&self) -> anyhow::Result<Rowcast> {
+        let folder = tempfile::Builder::new().prefix("rowcast-test-").tempdir()?;
+        postgres::copy(&self.data_dir(), &folder.path().join("data"))?;
+        Ok(Rowcast::in_folder(folder, self.config.clone()))
     }
 
     /// Waits until the process has ended by itself.
@@ -245,8 +277,7 @@ impl Rowcast {
 
     /// Resident memory in KiB, as the kernel counts it.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
-        let id = self.child.as_ref().and_then(Child::id).context("the process runs")?;
-        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id()?))?;
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
@@ -327,6 +358,17 @@ impl Log {
         let found = tokio::time::timeout(PATIENCE, found).await;
         found.with_context(|| format!("the expected line was not logged:\n{}", self.text_from(from)))
     }
+}
+
+/// Any signal to any process, by its name without `SIG`.
+pub fn send_signal(process_id: u32, name: &str) -> anyhow::Result<()> {
+    let status = std::process::Command::new("sh")
+        .args(["-c", &format!("kill -{name} {process_id}")])
+        .status()?;
+    if !status.success() {
+        bail!("kill -{name} {process_id} failed");
+    }
+    Ok(())
 }
 
 /// The topic of a table in schema `public`.

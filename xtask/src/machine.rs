@@ -73,6 +73,12 @@ const JAVA: Need = Need {
     },
 };
 
+const STRACE: Need = Need {
+    why: "strace to hold back the disk of a running server",
+    package: "strace",
+    is_there: || run::exists("strace"),
+};
+
 /// What any build needs: a C compiler, Node, the pages' packages.
 pub(crate) fn prepare_build() -> anyhow::Result<()> {
     install(&[COMPILER, NODE, NPM])?;
@@ -86,7 +92,7 @@ pub(crate) fn prepare_postgres() -> anyhow::Result<()> {
 
 /// All that the tests need.
 pub(crate) fn prepare_tests() -> anyhow::Result<()> {
-    install(&[COMPILER, NODE, NPM, PYTHON, POSTGRES, CHROMIUM, JAVA])?;
+    install(&[COMPILER, NODE, NPM, PYTHON, POSTGRES, CHROMIUM, JAVA, STRACE])?;
     check_node()?;
     check_java()
 }

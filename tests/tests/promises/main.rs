@@ -13,10 +13,12 @@ mod kill_rowcast;
 mod kit;
 mod order;
 mod refusals;
+mod resume;
 mod shutdown;
 mod slots;
 mod snapshot;
 mod stalled;
+mod stalled_disk;
 mod texts;
 mod walsender;
 
