@@ -20,6 +20,7 @@ mod snapshot;
 mod stalled;
 mod stalled_disk;
 mod texts;
+mod truncate;
 mod walsender;
 
 /// Makes one test for Debian's PostgreSQL and one for the newest.

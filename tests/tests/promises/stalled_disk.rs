@@ -88,7 +88,7 @@ async fn outlasts(call: &str, one_core: bool) -> Result<()> {
     let walsender = Walsender::of(&database).await?;
     let stall = Stall::begin(rowcast.process_id()?, call, FOR_EVER).await?;
     // More than the sockets' buffers hold: the walsender itself is held up by us.
-    let rows = 30_000;
+    let rows = 4_000;
     let writer = postgres.connect().await?;
     insert(&writer, 2, rows).await?;
     walsender.heard_after(&database, repetitions(6, 60)).await?;
@@ -106,7 +106,7 @@ async fn a_slow_disk_takes_a_huge_transaction_on_one_connection() -> Result<()> 
     followers[0].1.row(1).await?;
     let walsender = Walsender::of(&database).await?;
     let stall = Stall::begin(rowcast.process_id()?, WRITE, Duration::from_millis(300)).await?;
-    insert(&database, 2, repetitions(15_000, 400_000) as i64).await?;
+    insert(&database, 2, repetitions(2_500, 50_000) as i64).await?;
     let began = std::time::Instant::now();
     checker::everything_agrees(&database, &rowcast, followers, -1, Began::Empty).await?;
     let took = began.elapsed();
@@ -130,7 +130,7 @@ async fn started(settings: &[(&str, &str)], one_core: bool) -> Result<(Postgres,
 }
 
 async fn insert(database: &Client, from: i64, to: i64) -> Result<()> {
-    let sql = "INSERT INTO ledger SELECT n, 1, n, repeat('stalled ', 40) FROM generate_series($1::bigint, $2) n";
+    let sql = "INSERT INTO ledger SELECT n, 1, n, repeat('stalled ', 400) FROM generate_series($1::bigint, $2) n";
     database.execute(sql, &[&from, &to]).await?;
     Ok(())
 }
