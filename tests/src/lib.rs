@@ -17,6 +17,7 @@ pub mod oracle;
 pub mod postgres;
 pub mod process;
 pub mod random;
+pub mod stall;
 pub mod workload;
 
 use std::{future::Future, time::Duration};

@@ -35,6 +35,7 @@ pub struct Rowcast {
     folder: TempDir,
     config: serde_json::Map<String, Value>,
     arguments: Vec<String>,
+    one_core: bool,
     address: Option<String>,
     metrics_address: Option<String>,
     child: Option<Child>,
@@ -46,16 +47,22 @@ pub struct Rowcast {
 impl Rowcast {
     /// A fresh data directory and a connector for `tables` (`public.a,public.b`) of this server. Not started yet.
     pub fn new(postgres: &Postgres, tables: &str) -> anyhow::Result<Rowcast> {
-        Ok(Rowcast {
-            folder: tempfile::Builder::new().prefix("rowcast-test-").tempdir()?,
-            config: connector(postgres, tables),
+        let folder = tempfile::Builder::new().prefix("rowcast-test-").tempdir()?;
+        Ok(Rowcast::in_folder(folder, connector(postgres, tables)))
+    }
+
+    fn in_folder(folder: TempDir, config: serde_json::Map<String, Value>) -> Rowcast {
+        Rowcast {
+            folder,
+            config,
             arguments: Vec::new(),
+            one_core: false,
             address: None,
             metrics_address: None,
             child: None,
             reader: None,
             log: Lines::default(),
-        })
+        }
     }
 
     /// Sets one of the connector's properties, for the next start.
@@ -66,6 +73,11 @@ impl Rowcast {
     /// Adds a command line argument of `rowcast run`, for every start from now on.
     pub fn argument(&mut self, argument: &str) {
         self.arguments.push(argument.to_owned());
+    }
+
+    /// From the next start on it may use one core, as in a small container.
+    pub fn on_one_core(&mut self) {
+        self.one_core = true;
     }
 
     /// The log's directory.
@@ -88,7 +100,10 @@ impl Rowcast {
         let connector = self.folder.path().join("connector.json");
         let registration = json!({ "name": "shop-connector", "config": self.config });
         fs::write(&connector, serde_json::to_string_pretty(&registration)?)?;
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(if self.one_core { "taskset".into() } else { binary()? });
+        if self.one_core {
+            command.args(["--cpu-list", "0"]).arg(binary()?);
+        }
         command
             .args(["run", "--log-format", "json", "--connector"])
             .arg(&connector)
@@ -200,8 +215,31 @@ impl Rowcast {
 
     /// Any signal, by its name without `SIG`.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let id = self.child.as_ref().and_then(Child::id).context("the process runs")?;
-        signal(id, name)
+        signal(self.process_id()?, name)
+    }
+
+    /// The running process.
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        self.child.as_ref().and_then(Child::id).context("the process runs")
+    }
+
+    /// Copies the data directory aside as it is now; [`Rowcast::restore`] brings it back.
+    pub fn back_up(&self, name: &str) -> anyhow::Result<()> {
+        postgres::copy(&self.data_dir(), &self.folder.path().join(name))
+    }
+
+    /// Puts a copy in the place of the data directory, while no process runs.
+    pub fn restore(&self, name: &str) -> anyhow::Result<()> {
+        assert!(self.child.is_none(), "a running process would not notice");
+        fs::remove_dir_all(self.data_dir())?;
+        postgres::copy(&self.folder.path().join(name), &self.data_dir())
+    }
+
+    /// Another machine with a copy of this one's data directory, as it is now. Not started yet.
+    pub fn fork(&self) -> anyhow::Result<Rowcast> {
+        let folder = tempfile::Builder::new().prefix("rowcast-test-").tempdir()?;
+        postgres::copy(&self.data_dir(), &folder.path().join("data"))?;
+        Ok(Rowcast::in_folder(folder, self.config.clone()))
     }
 
     /// Waits until the process has ended by itself.
@@ -213,8 +251,7 @@ impl Rowcast {
 
     /// Resident memory in KiB, as the kernel counts it.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
-        let id = self.child.as_ref().and_then(Child::id).context("the process runs")?;
-        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id()?))?;
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
@@ -280,8 +317,8 @@ pub fn connector(postgres: &Postgres, tables: &str) -> serde_json::Map<String, V
     }
 }
 
-/// Sends a signal, by its name without `SIG`.
-pub(crate) fn signal(id: u32, name: &str) -> anyhow::Result<()> {
+/// Sends a signal to any process, by its name without `SIG`.
+pub fn signal(id: u32, name: &str) -> anyhow::Result<()> {
     let status = std::process::Command::new("sh")
         .args(["-c", &format!("kill -{name} {id}")])
         .status()?;

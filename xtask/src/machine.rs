@@ -99,6 +99,11 @@ const MAVEN: Need = Need {
     package: "maven",
     is_there: || run::exists("mvn"),
 };
+const STRACE: Need = Need {
+    why: "strace to hold back the disk of a running server",
+    package: "strace",
+    is_there: || run::exists("strace"),
+};
 
 /// What any build needs: a C compiler and what librdkafka is built with, Node, the pages' packages.
 const BUILD: [Need; 7] = [COMPILER, PKG_CONFIG, OPENSSL, ZLIB, MAKE, NODE, NPM];
@@ -120,7 +125,7 @@ pub(crate) fn prepare_bench() -> anyhow::Result<()> {
 /// All that the tests need.
 pub(crate) fn prepare_tests() -> anyhow::Result<()> {
     prepare_build()?;
-    install(&[PYTHON, CHROMIUM])?;
+    install(&[PYTHON, CHROMIUM, STRACE])?;
     prepare_servers()
 }
 

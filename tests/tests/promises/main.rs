@@ -15,11 +15,14 @@ mod kit;
 mod order;
 mod publication;
 mod refusals;
+mod resume;
 mod shutdown;
 mod slots;
 mod snapshot;
 mod stalled;
+mod stalled_disk;
 mod texts;
+mod truncate;
 mod walsender;
 
 /// Makes one test for Debian's PostgreSQL and one for the newest.

@@ -142,6 +142,8 @@ impl Stream {
             .map_err(|error| start_failed(error, &doing, config))?;
         let (socket, inbox) = walsender.into_parts();
         let (reader, writer) = tokio::io::split(socket);
+        let feedback = Feedback::start(writer, start.confirmed, timeout)
+            .map_err(|error| SourceError::Gone(format!("{doing}: no thread could be started ({error})")))?;
         tracing::info!(slot = config.slot_name, confirmed = %start.confirmed, "streaming");
         let watch = Watch::start(config, start.watched, start.confirmed);
         Ok(Stream {
@@ -154,7 +156,7 @@ impl Stream {
             relations: Relations::new(start.options, start.tables),
             transactions: Transactions::after(start.held),
             truncations: VecDeque::new(),
-            feedback: Feedback::start(writer, start.confirmed, timeout),
+            feedback,
             watch,
             start: start.confirmed,
             said_idle: true,
