@@ -9,6 +9,7 @@ mod demo;
 mod filter;
 mod identity;
 mod idle;
+mod kafka_kit;
 mod kill_rowcast;
 mod kit;
 mod order;
