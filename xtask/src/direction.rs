@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::run::{self, command};
 
 /// Who may need whom. `*` is everyone of ours.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("rowcast-event", &[]),
-    ("rowcast-log", &[]),
+    ("rowcast-librdkafka", &[]),
+    ("rowcast-log", &["rowcast-librdkafka"]),
     ("rowcast-protocol", &[]),
     ("rowcast-postgres", &["rowcast-event"]),
     ("rowcast-connect", &["rowcast-event", "rowcast-postgres", "rowcast-log"]),

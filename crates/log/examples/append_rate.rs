@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let begun = Instant::now();
-    let mut appender = log.appender(&WriterId::new("test")).unwrap();
+    let mut appender = log.appender(&WriterId::new("test"))?;
     let mut durable = appender.durable();
     let last = append_all(&mut *appender, &partition, records, value_bytes, per_transaction)?;
     let appended = begun.elapsed();

@@ -255,15 +255,17 @@ impl OpenBatch {
         varint::put(buffer, offset_delta);
         put_bytes(buffer, record.key);
         put_bytes(buffer, record.value);
-        varint::put(buffer, record.headers.len() as i64);
-        for (key, value) in record.headers {
-            put_bytes(buffer, Some(key.as_bytes()));
-            put_bytes(buffer, Some(value));
-        }
+        put_headers(buffer, record.headers);
         self.count += 1;
         self.last_offset = offset;
         self.max_timestamp_ms = self.max_timestamp_ms.max(record.timestamp_ms);
         true
+    }
+
+    /// Makes the batch span offsets that hold no record, up to and with this one.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn span_to(&mut self, offset: u64) {
+        self.last_offset = self.last_offset.max(offset);
     }
 
     /// Fills in the header: the batch is what follows from the span's start to the buffer's end.
@@ -323,6 +325,15 @@ fn put_bytes(buffer: &mut Vec<u8>, bytes: Option<&[u8]>) {
             varint::put(buffer, bytes.len() as i64);
             buffer.extend_from_slice(bytes);
         }
+    }
+}
+
+/// Appends a record's headers, as they lie in a batch.
+pub(crate) fn put_headers(buffer: &mut Vec<u8>, headers: &[crate::Header<'_>]) {
+    varint::put(buffer, headers.len() as i64);
+    for (key, value) in headers {
+        put_bytes(buffer, Some(key.as_bytes()));
+        put_bytes(buffer, Some(value));
     }
 }
 

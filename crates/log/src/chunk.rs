@@ -112,6 +112,18 @@ impl<'a> From<RawRecord<'a>> for Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// A record that lies in no chunk; `headers` as they lie in a batch.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn of_parts(offset: Offset, record: &crate::NewRecord<'a>, headers: &'a [u8]) -> Record<'a> {
+        Record {
+            offset,
+            timestamp_ms: record.timestamp_ms,
+            key: record.key,
+            value: record.value,
+            headers,
+        }
+    }
+
     /// The headers, in order.
     pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + 'a {
         let mut encoded = self.headers;

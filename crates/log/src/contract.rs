@@ -1,11 +1,13 @@
 //! The contract of [`Log`], written once as tests for every implementation.
 //!
 //! An implementation gives a [`Fixture`] and calls [`contract_tests!`](crate::contract_tests) in a test file. Each test
-//! is named for its promise. What only files can show (torn writes, lock files) is not here.
+//! is named for its promise. There are two lists: what every log promises, and what only one can that gives out offsets
+//! itself, in one process (`docs/decisions/0007-two-contracts.md`). What only files can show (torn writes, lock files) is
+//! not here.
 
 #![expect(clippy::unwrap_used, reason = "these are tests: a refusal fails the promise")]
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -25,28 +27,48 @@ pub trait Fixture {
     fn new() -> Self;
     /// Opens the log; the one opened before is gone by then.
     fn open(&self) -> Arc<dyn Log>;
+
+    /// The times that a record may have.
+    const TIMES_MS: RangeInclusive<i64> = i64::MIN..=i64::MAX;
+    /// Any records are appended so often, each time in a place of their own.
+    const CASES: u32 = 24;
+
+    /// Who appends.
+    fn writer() -> WriterId {
+        WriterId::new("test")
+    }
 }
 
-/// Makes a `#[test]` of every promise for a [`Fixture`].
+/// Makes a `#[test]` of every promise for a [`Fixture`]: of all, or of those that logs keep which machines `share`.
 #[macro_export]
 macro_rules! contract_tests {
     ($fixture:ty) => {
+        $crate::contract_tests! { shared $fixture }
         $crate::contract_tests! { $fixture:
-            records_come_back_as_they_were_appended
             a_transaction_takes_one_offset_more_than_its_records
-            a_reader_may_begin_anywhere
-            a_chunk_is_bounded_and_at_least_one_batch
-            reading_past_the_end_gives_nothing
-            readers_are_woken_by_a_flush
+            nothing_is_shown_before_a_flush
             records_for_after_the_sync_are_shown_up_to_the_last_commit
             a_transaction_larger_than_the_buffer_stays_hidden_until_its_flush
             the_position_is_that_of_the_last_commit_in_each_partition
             a_topic_that_stays_empty_can_be_told_from_one_not_begun
+            a_position_of_any_size_allowed_is_kept
             a_replay_gives_every_record_its_offset_again
             an_unfinished_transaction_is_gone_after_an_open
             what_readers_saw_of_an_unfinished_transaction_stays_for_the_next_appender
             what_nobody_saw_of_an_unfinished_transaction_is_gone
             a_partition_has_one_writer
+        }
+    };
+    (shared $fixture:ty) => {
+        $crate::contract_tests! { $fixture:
+            records_come_back_as_they_were_appended
+            what_is_durable_is_there_after_an_open
+            offsets_grow_and_the_next_is_known
+            a_reader_may_begin_anywhere
+            a_chunk_is_bounded_and_at_least_one_batch
+            reading_past_the_end_gives_nothing
+            readers_are_woken_by_a_flush
+            durable_offsets_lie_between_what_is_durable_and_what_is_not
             topics_come_and_go_with_their_epochs
             a_topic_that_goes_closes_its_end
             names_and_positions_that_cannot_be_held_are_refused
@@ -119,6 +141,19 @@ pub fn read_from(
     }
 }
 
+/// All records from the start on, once there are so many: readers may see what was flushed a moment later.
+pub fn shown(log: &dyn Log, partition: &TopicPartition, count: usize) -> Vec<Held> {
+    let mut end = log.end(partition).expect("the partition exists");
+    loop {
+        let seen = *end.borrow_and_update();
+        let held = read_from(log, partition, Offset(0), 1 << 20).expect("the log is readable");
+        if held.len() >= count {
+            return held;
+        }
+        wait_for(&mut end, |end| *end != seen);
+    }
+}
+
 /// The first partition of a topic.
 pub fn partition(topic: &str) -> TopicPartition {
     TopicPartition {
@@ -127,16 +162,21 @@ pub fn partition(topic: &str) -> TopicPartition {
     }
 }
 
-/// Appends a record that is nothing but a value, and tells its offset.
-pub fn put(appender: &mut dyn Appender, partition: &TopicPartition, value: &str) -> Offset {
+/// Appends a record that is nothing but a value.
+pub fn add(appender: &mut dyn Appender, partition: &TopicPartition, value: &str) {
     let record = NewRecord {
         timestamp_ms: 1_700_000_000_000,
         key: None,
         value: Some(value.as_bytes()),
         headers: &[],
     };
-    let offset = appender.next_offset(partition).expect("the log knows where it goes");
     appender.append(partition, record).expect("the log takes a record");
+}
+
+/// The same, and tells its offset: of a log that gives offsets out itself.
+pub fn put(appender: &mut dyn Appender, partition: &TopicPartition, value: &str) -> Offset {
+    let offset = appender.next_offset(partition).expect("the log knows where it goes");
+    add(appender, partition, value);
     offset
 }
 
@@ -145,6 +185,12 @@ pub fn values(log: &dyn Log, partition: &TopicPartition) -> Vec<(u64, String)> {
     let held = read_from(log, partition, Offset(0), 1 << 20).expect("the log is readable");
     let text = |value: Option<Vec<u8>>| String::from_utf8(value.unwrap_or_default()).expect("values are text here");
     held.into_iter().map(|held| (held.offset, text(held.value))).collect()
+}
+
+/// The values that are shown, as text, once there are so many.
+pub fn texts(log: &dyn Log, partition: &TopicPartition, count: usize) -> Vec<String> {
+    let text = |held: Held| String::from_utf8(held.value.unwrap_or_default()).expect("values are text here");
+    shown(log, partition, count).into_iter().map(text).collect()
 }
 
 fn owned(pairs: &[(u64, &str)]) -> Vec<(u64, String)> {

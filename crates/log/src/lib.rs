@@ -23,6 +23,8 @@ mod directory;
 mod embedded;
 mod follow;
 mod index;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod partition;
 mod partitioner;
 mod pick;
@@ -39,6 +41,8 @@ pub use chunk::{Chunk, Record};
 pub use copy::Copier;
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use follow::ReadOnlyLog;
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaCopies, KafkaLog, KafkaOptions, NameOf, Sieve, Start, Tail, TopicChoice};
 pub use partitioner::partition_of;
 pub use pick::{Picked, read_at};
 #[doc(hidden)]

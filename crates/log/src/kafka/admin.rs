@@ -1,0 +1,304 @@
+//! Asks a cluster for its topics, makes them and takes them away.
+//!
+//! Everything here blocks until the cluster has answered. A topic that is made is there for every later question; one that
+//! exists is taken as it is. Knows nothing of records.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult},
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode as Code},
+};
+use rowcast_librdkafka::{Description, describe_topics};
+
+use super::{
+    KafkaOptions,
+    client::{self, Link, REQUEST_TIMEOUT},
+};
+use crate::{Epoch, LogError, Offset, TopicCreation, TopicInfo, TopicPartition, topic::check_name};
+
+/// How soon a broker is asked again whether it knows of a change that the controller has made.
+///
+/// Kafka tells nobody of topics; a broker hears of one within a few milliseconds.
+const PROPAGATION_LOOK: Duration = Duration::from_millis(5);
+
+/// Kafka's sign for "as the broker's settings say".
+const BROKERS_DEFAULT: i32 = -1;
+
+/// How far a partition reaches: its first offset and the one after the last that a `read_committed` reader sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reach {
+    pub(crate) earliest: Offset,
+    pub(crate) end: Offset,
+}
+
+/// A cluster to ask.
+pub(crate) struct Cluster {
+    options: Arc<KafkaOptions>,
+    /// Its connections answer questions; it reads nothing.
+    consumer: BaseConsumer<Link>,
+    /// Made when something is to be changed: most processes never do.
+    admin: Mutex<Option<Arc<AdminClient<Link>>>>,
+}
+
+impl Cluster {
+    pub(crate) fn new(options: Arc<KafkaOptions>) -> Result<Cluster, LogError> {
+        Ok(Cluster {
+            consumer: client::consumer(&options, Link::default())?,
+            options,
+            admin: Mutex::new(None),
+        })
+    }
+
+    fn consumer(&self) -> &BaseConsumer<Link> {
+        // Nobody else serves what the client says of its connections.
+        while self.consumer.poll(Duration::ZERO).is_some() {}
+        &self.consumer
+    }
+
+    /// The name of every topic, internal ones too.
+    pub(crate) fn names(&self) -> Result<Vec<String>, LogError> {
+        let metadata = self.consumer().fetch_metadata(None, REQUEST_TIMEOUT);
+        let metadata = metadata.map_err(|e| self.away("its topics", &e.to_string()))?;
+        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+    }
+
+    /// What the named topics are; who does not exist is left out.
+    pub(crate) fn describe(&self, names: &[&str]) -> Result<Vec<TopicInfo>, LogError> {
+        let described = describe_topics(self.consumer().client(), names, REQUEST_TIMEOUT);
+        let described = described.map_err(|code| self.away("topics", &code.to_string()))?;
+        let mut found = Vec::with_capacity(described.len());
+        for topic in described {
+            match topic {
+                Ok(topic) => found.push(info(&topic)),
+                Err((_, Code::UnknownTopicOrPartition | Code::UnknownTopic)) => {}
+                Err((name, code)) => return Err(refused(&format!("describe topic {name}"), code, &self.options)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The topic, if it exists.
+    pub(crate) fn topic(&self, name: &str) -> Result<Option<TopicInfo>, LogError> {
+        Ok(self.describe(&[name])?.pop())
+    }
+
+    /// How far these partitions reach, in their order.
+    pub(crate) fn reach(&self, partitions: &[TopicPartition]) -> Result<Vec<Reach>, LogError> {
+        let earliest = self.offsets(partitions, rdkafka::Offset::Beginning)?;
+        let ends = self.offsets(partitions, rdkafka::Offset::End)?;
+        let reach = |(earliest, end)| Reach { earliest, end };
+        Ok(earliest.into_iter().zip(ends).map(reach).collect())
+    }
+
+    /// Kafka's ListOffsets, one request to each broker: it takes these two special offsets as times.
+    fn offsets(&self, partitions: &[TopicPartition], which: rdkafka::Offset) -> Result<Vec<Offset>, LogError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut asked = TopicPartitionList::with_capacity(partitions.len());
+        for id in partitions {
+            let added = asked.add_partition_offset(&id.topic, id.partition as i32, which);
+            added.expect("an offset of Kafka's own");
+        }
+        let answered = self.consumer().offsets_for_times(asked, REQUEST_TIMEOUT);
+        let answered = answered.map_err(|e| self.away("offsets", &e.to_string()))?;
+        let of = |id: &TopicPartition| {
+            let found = answered.find_partition(&id.topic, id.partition as i32);
+            let found = found.ok_or_else(|| LogError::UnknownPartition(id.to_string()))?;
+            match (found.error(), found.offset()) {
+                (Ok(()), rdkafka::Offset::Offset(offset)) => Ok(Offset(offset.cast_unsigned())),
+                // A partition without a record has an end, 0, but librdkafka says so only in this way.
+                (Ok(()), rdkafka::Offset::End) => Ok(Offset(0)),
+                (Err(e), _) if is_unknown(&e) => Err(LogError::UnknownPartition(id.to_string())),
+                (error, offset) => Err(self.away(&format!("offsets of {id}"), &format!("{error:?} {offset:?}"))),
+            }
+        };
+        partitions.iter().map(of).collect()
+    }
+
+    /// The topic, made as wanted if it does not exist.
+    pub(crate) fn ensure(&self, name: &str, creation: &TopicCreation) -> Result<TopicInfo, LogError> {
+        check_name(name)?;
+        if let Some(info) = self.topic(name)? {
+            return Ok(info);
+        }
+        let partitions = creation.partitions.map_or(BROKERS_DEFAULT, |count| count as i32);
+        let replicas = creation.replication_factor.map_or(BROKERS_DEFAULT, i32::from);
+        let mut new = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        for (property, value) in &creation.config {
+            new = new.set(property, value);
+        }
+        let what = format!("create topic {name}");
+        match self.change(&what, |admin, options| admin.create_topics([&new], options))? {
+            Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
+            Err((_, code)) => return Err(refused(&what, code, &self.options)),
+        }
+        self.until(&what, || self.topic(name))
+    }
+
+    /// Removes the topic; when this returns, it is gone for every question.
+    pub(crate) fn delete(&self, name: &str) -> Result<(), LogError> {
+        let unknown = || LogError::UnknownPartition(name.to_owned());
+        let found = self.topic(name)?.ok_or_else(unknown)?;
+        let what = format!("delete topic {name}");
+        match self.change(&what, |admin, options| admin.delete_topics(&[name], options))? {
+            Ok(_) => {}
+            Err((_, Code::UnknownTopicOrPartition | Code::UnknownTopic)) => return Err(unknown()),
+            Err((_, code)) => return Err(refused(&what, code, &self.options)),
+        }
+        self.until(&what, || {
+            let is_same = |now: TopicInfo| now.epoch == found.epoch;
+            Ok((!self.topic(name)?.is_some_and(is_same)).then_some(()))
+        })
+    }
+
+    /// Removes the records that the topic holds now, where the cluster allows it.
+    pub(crate) fn empty(&self, name: &str) -> Result<(), LogError> {
+        let info = self.topic(name)?;
+        let partitions = info.ok_or_else(|| LogError::UnknownPartition(name.to_owned()))?.all();
+        let ends = self.offsets(&partitions, rdkafka::Offset::End)?;
+        let mut until = TopicPartitionList::with_capacity(partitions.len());
+        for (id, end) in partitions.iter().zip(ends) {
+            let end = rdkafka::Offset::Offset(end.0.cast_signed());
+            let added = until.add_partition_offset(&id.topic, id.partition as i32, end);
+            added.expect("an offset of Kafka's own");
+        }
+        let admin = self.admin()?;
+        let emptied = wait(admin.delete_records(&until, &patiently()));
+        let emptied = emptied.map_err(|e| self.away(&format!("topic {name}"), &e.to_string()))?;
+        for partition in emptied.elements() {
+            if let Err(e) = partition.error() {
+                tracing::warn!(
+                    topic = name, partition = partition.partition(), error = %e,
+                    "the broker does not let records be removed; those of a snapshot that was cut off stay in the topic"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn admin(&self) -> Result<Arc<AdminClient<Link>>, LogError> {
+        let mut kept = self.admin.lock();
+        if let Some(admin) = &*kept {
+            return Ok(Arc::clone(admin));
+        }
+        let mut config = client::with_properties(&self.options, &[], &[]);
+        // Nobody takes what this client says of its connections: answers say it too.
+        config.set_log_level(RDKafkaLogLevel::Emerg);
+        let made: Arc<AdminClient<Link>> = Arc::new(client::create(&config, Link::default())?);
+        *kept = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// One change to one topic.
+    fn change<F>(
+        &self,
+        what: &str,
+        ask: impl FnOnce(&AdminClient<Link>, &AdminOptions) -> F,
+    ) -> Result<TopicResult, LogError>
+    where
+        F: Future<Output = Result<Vec<TopicResult>, KafkaError>>,
+    {
+        let admin = self.admin()?;
+        let answered = wait(ask(&admin, &patiently())).map_err(|e| self.away(what, &e.to_string()))?;
+        let first = answered.into_iter().next();
+        first.ok_or_else(|| self.away(what, "an answer about nothing"))
+    }
+
+    /// Asks again until the change that was made is known.
+    fn until<T>(&self, what: &str, mut look: impl FnMut() -> Result<Option<T>, LogError>) -> Result<T, LogError> {
+        let began = Instant::now();
+        loop {
+            if let Some(seen) = look()? {
+                return Ok(seen);
+            }
+            if began.elapsed() > REQUEST_TIMEOUT {
+                return Err(self.away(what, "the change was made, but brokers do not know of it"));
+            }
+            thread::sleep(PROPAGATION_LOOK);
+        }
+    }
+
+    fn away(&self, what: &str, why: &str) -> LogError {
+        LogError::Away(format!(
+            "Kafka at {} did not answer for {what} ({why}); look whether its brokers run",
+            self.options.bootstrap
+        ))
+    }
+}
+
+fn info(topic: &Description) -> TopicInfo {
+    TopicInfo {
+        name: topic.name.as_str().into(),
+        partitions: topic.partitions,
+        epoch: Epoch(topic.id),
+    }
+}
+
+fn is_unknown(error: &KafkaError) -> bool {
+    let unknown = [
+        Code::UnknownTopicOrPartition,
+        Code::UnknownTopic,
+        Code::UnknownPartition,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| unknown.contains(&code))
+}
+
+/// What the cluster refuses, and what to do.
+fn refused(what: &str, code: Code, options: &KafkaOptions) -> LogError {
+    let next = match code {
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
+            "allow it to the user of sasl.username, or have somebody who may do it beforehand"
+        }
+        Code::InvalidReplicationFactor => {
+            "set topic.creation.default.replication.factor to as many brokers as there are"
+        }
+        Code::InvalidPartitions => "set topic.creation.default.partitions",
+        Code::InvalidConfig => "correct topic.creation.default.*",
+        _ => "see the broker's log",
+    };
+    let bootstrap = &options.bootstrap;
+    LogError::Invalid(format!("Kafka at {bootstrap} refused to {what} ({code}); {next}"))
+}
+
+fn patiently() -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .operation_timeout(Some(REQUEST_TIMEOUT))
+}
+
+/// Runs a future to its end on this thread, from a runtime's thread too.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    wait_at_most(future, Duration::MAX).expect("time has no end")
+}
+
+/// The same, for so long.
+pub(crate) fn wait_at_most<T>(future: impl Future<Output = T>, patience: Duration) -> Option<T> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let (began, waker) = (Instant::now(), Waker::from(Arc::new(Unpark(thread::current()))));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(done) => return Some(done),
+            Poll::Pending if began.elapsed() >= patience => return None,
+            Poll::Pending => thread::park_timeout(patience.saturating_sub(began.elapsed())),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Makes librdkafka's clients from our options, and hears what they say of the connection.
+//!
+//! What a promise of ours rests on (`read_committed`, idempotence) is set here and cannot be set otherwise: whoever tries is
+//! told. Every other property is passed through. Secrets are in no message: librdkafka's own lines name none, and ours
+//! name properties without their values.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, RDKafkaErrorCode},
+    types::RDKafkaConfRes,
+};
+use tokio::sync::watch;
+
+use super::KafkaOptions;
+use crate::LogError;
+
+/// How long the first connection may take.
+///
+/// A broker that is there answers in milliseconds, one across the world in a second; three tries of TLS and SASL are in it.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a question to a broker that we have been connected to may take.
+///
+/// Kafka's own clients wait 30 s; ours wait where a person or a start waits too.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How soon events of a client without a thread of its own are looked at while it connects.
+const CONNECT_LOOK: Duration = Duration::from_millis(50);
+
+/// What we set and nobody else may: our promises rest on it.
+const OURS: [&str; 20] = [
+    "acks",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "delivery.timeout.ms",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.gapless.guarantee",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "isolation.level",
+    "log.queue",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "message.send.max.retries",
+    "message.timeout.ms",
+    "metadata.broker.list",
+    "partitioner",
+    "request.required.acks",
+    "retries",
+    "transactional.id",
+];
+
+/// What we choose for every client, unless the options say otherwise.
+const USUAL: [(&str, &str); 4] = [
+    ("client.id", "rowcast"),
+    ("socket.nagle.disable", "true"),
+    ("socket.keepalive.enable", "true"),
+    // A broker that comes back is met within a second; the default waits up to ten.
+    ("reconnect.backoff.max.ms", "1000"),
+];
+
+/// What a consumer is beside that. Kafka's consumers are named even where nothing is coordinated.
+const CONSUMER: [(&str, &str); 6] = [
+    ("group.id", "rowcast"),
+    ("isolation.level", "read_committed"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "true"),
+    ("auto.offset.reset", "error"),
+];
+
+/// Checks that the options leave our own properties alone, and that librdkafka takes them.
+pub(crate) fn check(options: &KafkaOptions) -> Result<(), LogError> {
+    if let Some(name) = options.properties.keys().find(|name| OURS.contains(&name.as_str())) {
+        let instead = match name.as_str() {
+            "bootstrap.servers" | "metadata.broker.list" => "give the address as log.kafka or --kafka",
+            _ => "what Rowcast promises rests on its own setting of it; remove it",
+        };
+        return Err(LogError::Invalid(format!(
+            "[log.kafka] {name} cannot be set: {instead}"
+        )));
+    }
+    let checked = with_properties(options, &[], &[]).create_native_config();
+    checked.map(drop).map_err(|e| refused(&e))
+}
+
+/// What every client begins with.
+fn config(options: &KafkaOptions) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (name, value) in USUAL {
+        config.set(name, value);
+    }
+    config.set("bootstrap.servers", &options.bootstrap);
+    config.set_log_level(RDKafkaLogLevel::Notice);
+    config
+}
+
+/// Makes a client. Its refusal names no property's value.
+pub(crate) fn create<T: FromClientConfigAndContext<C>, C: ClientContext>(
+    config: &ClientConfig,
+    context: C,
+) -> Result<T, LogError> {
+    config.create_with_context(context).map_err(|e| refused(&e))
+}
+
+/// The properties of a client: what it must be, over what the options say, over what it usually is.
+pub(crate) fn with_properties(options: &KafkaOptions, must: &[(&str, &str)], usual: &[(&str, &str)]) -> ClientConfig {
+    let mut config = config(options);
+    for (name, value) in usual {
+        config.set(*name, *value);
+    }
+    for (name, value) in &options.properties {
+        config.set(name, value);
+    }
+    for (name, value) in must {
+        config.set(*name, *value);
+    }
+    config
+}
+
+/// A consumer without a thread of its own.
+pub(crate) fn consumer(options: &KafkaOptions, link: Link) -> Result<BaseConsumer<Link>, LogError> {
+    create(&consumer_properties(options, &[]), link)
+}
+
+/// The properties of a consumer, with more of its own.
+pub(crate) fn consumer_properties(options: &KafkaOptions, usual: &[(&str, &str)]) -> ClientConfig {
+    let (group, must) = CONSUMER.split_at(1);
+    with_properties(options, must, &[group, usual].concat())
+}
+
+/// Connects, and gives the cluster's id.
+pub(crate) fn connect(options: &KafkaOptions) -> Result<String, LogError> {
+    let link = Link::default();
+    let consumer = consumer(options, link.clone())?;
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(id) = consumer.client().fetch_cluster_id(CONNECT_LOOK) {
+            return Ok(id);
+        }
+        while consumer.poll(Duration::ZERO).is_some() {}
+        let nobody = link.is_refused() || link.down_since_ms().borrow().is_some();
+        if nobody || began.elapsed() > CONNECT_TIMEOUT {
+            return Err(LogError::Away(format!(
+                "Kafka at {} does not answer ({}); check the address, that a broker listens there, and security.protocol \
+                 and sasl.* under [log.kafka]",
+                options.bootstrap,
+                link.said()
+            )));
+        }
+    }
+}
+
+/// The refusal of a property or a client, without the property's value.
+fn refused(error: &KafkaError) -> LogError {
+    LogError::Invalid(match error {
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
+            format!("[log.kafka] {name} is no property that librdkafka knows; see its CONFIGURATION.md")
+        }
+        KafkaError::ClientConfig(_, _, name, _) => {
+            format!("[log.kafka] {name} has a value that it cannot have; see librdkafka's CONFIGURATION.md")
+        }
+        other => format!("librdkafka makes no client ({other}); check the properties under [log.kafka]"),
+    })
+}
+
+/// What a client says of its connection. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Link(Arc<State>);
+
+struct State {
+    said: Mutex<Option<String>>,
+    refused: Mutex<bool>,
+    /// Since when no broker has been there, in milliseconds since 1970.
+    down_since_ms: watch::Sender<Option<i64>>,
+}
+
+impl Default for Link {
+    fn default() -> Link {
+        Link(Arc::new(State {
+            said: Mutex::new(None),
+            refused: Mutex::new(false),
+            down_since_ms: watch::Sender::new(None),
+        }))
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Link").field(&*self.0.down_since_ms.borrow()).finish()
+    }
+}
+
+impl Link {
+    /// The last thing that went wrong.
+    pub(crate) fn said(&self) -> String {
+        self.0.said.lock().clone().unwrap_or_else(|| "no answer".to_owned())
+    }
+
+    /// Trying on is of no use: who we are, or how we ask, was refused.
+    fn is_refused(&self) -> bool {
+        *self.0.refused.lock()
+    }
+
+    /// Since when no broker has been there.
+    pub(crate) fn down_since_ms(&self) -> watch::Receiver<Option<i64>> {
+        self.0.down_since_ms.subscribe()
+    }
+
+    /// No broker is there.
+    pub(crate) fn is_down(&self) {
+        self.0.down_since_ms.send_if_modified(|since| {
+            let news = since.is_none();
+            since.get_or_insert_with(now_ms);
+            news
+        });
+    }
+
+    /// A broker answered.
+    pub(crate) fn is_up(&self) {
+        // Asked for each batch of records: it must not take the write lock for nothing.
+        if self.0.down_since_ms.borrow().is_some() {
+            self.0.down_since_ms.send_replace(None);
+        }
+    }
+}
+
+impl ClientContext for Link {
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
+        match level {
+            // A property that concerns another kind of client than this one.
+            _ if kind == "CONFWARN" => tracing::debug!(target: "librdkafka", "{line}"),
+            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info => tracing::debug!(target: "librdkafka", "{line}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Warning => tracing::info!(target: "librdkafka", "{line}"),
+            _ => tracing::warn!(target: "librdkafka", "{line}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, why: &str) {
+        let code = error.rdkafka_error_code();
+        match code {
+            Some(RDKafkaErrorCode::PartitionEOF) => return,
+            Some(RDKafkaErrorCode::AllBrokersDown) => return self.is_down(),
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => *self.0.refused.lock() = true,
+            _ => {}
+        }
+        tracing::debug!(target: "librdkafka", "{error}: {why}");
+        *self.0.said.lock() = Some(why.to_owned());
+    }
+}
+
+impl ConsumerContext for Link {}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_1970.as_millis() as i64
+}
+
+/// Runs what blocks, from a runtime's thread as from any other.
+pub(crate) fn blocking<T>(wait: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(wait),
+        _ => wait(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn options(properties: &[(&str, &str)]) -> KafkaOptions {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        KafkaOptions {
+            bootstrap: "127.0.0.1:1".to_owned(),
+            properties: properties.iter().map(owned).collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    #[test]
+    fn what_our_promises_rest_on_cannot_be_set() {
+        assert!(check(&options(&[("compression.codec", "zstd"), ("ssl.ca.location", "/x")])).is_ok());
+        for name in OURS {
+            let refused = check(&options(&[(name, "x")])).unwrap_err().to_string();
+            assert!(refused.contains(name) && refused.contains("cannot be set"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_refused_property_is_named_without_its_value() {
+        let refused = check(&options(&[("sasl.pasword", "secret")]));
+        let refused =
+            refused.and_then(|()| consumer(&options(&[("sasl.pasword", "secret")]), Link::default()).map(drop));
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.contains("sasl.pasword") && !refused.contains("secret"),
+            "{refused}"
+        );
+        let refused = consumer(&options(&[("security.protocol", "secret")]), Link::default()).map(drop);
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.contains("security.protocol") && !refused.contains("secret"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn nobody_at_the_address_is_said_with_the_address() {
+        let why = connect(&options(&[("reconnect.backoff.ms", "10")]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            why.contains("127.0.0.1:1") && why.contains("Connection refused"),
+            "{why}"
+        );
+    }
+}

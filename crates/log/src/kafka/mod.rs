@@ -1,0 +1,266 @@
+//! The log on Apache Kafka: the same topics, partitions and offsets for every process that names the same brokers.
+//!
+//! What is appended goes to the brokers ([`appender`]). What is read comes from local copies that are kept near them
+//! ([`mirror`]), or, in a process that only writes, from the brokers themselves. Kafka's topic id is the [`Epoch`], so a
+//! cursor of one gateway is valid at every other. Knows nothing of what is in a record.
+//!
+//! [`Epoch`]: crate::Epoch
+
+mod admin;
+mod appender;
+mod client;
+mod direct;
+mod message;
+mod mirror;
+mod producer;
+mod tail;
+mod transactions;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use self::{
+    admin::Cluster,
+    client::{REQUEST_TIMEOUT, blocking},
+    direct::Direct,
+    mirror::Mirror,
+};
+pub use self::{
+    mirror::{NameOf, Sieve, TopicChoice},
+    tail::{Start, Tail},
+};
+use crate::{
+    Appender, Chunk, EmbeddedLog, EmbeddedOptions, Freshness, Log, LogError, Offset, TopicCreation, TopicInfo,
+    TopicPartition, WriterId,
+};
+
+/// How a cluster is reached.
+#[derive(Clone, Default)]
+pub struct KafkaOptions {
+    /// `host:port`, or several with commas between.
+    pub bootstrap: String,
+    /// Any property of librdkafka's, such as `security.protocol` or `compression.codec`. Those that our promises rest on
+    /// are refused.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for KafkaOptions {
+    /// Without the properties' values: passwords are among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("KafkaOptions");
+        shown.field("bootstrap", &self.bootstrap);
+        shown.field("properties", &self.properties.keys()).finish()
+    }
+}
+
+/// What is kept of a cluster's topics in this process.
+pub struct KafkaCopies {
+    /// Where. Held by one process at a time; what is in it is fetched again when it is lost.
+    pub data_dir: PathBuf,
+    /// How the files are kept.
+    pub files: EmbeddedOptions,
+    /// Of which topics.
+    pub topics: TopicChoice,
+    /// Which of their records; all if `None`.
+    pub sieve: Option<Box<dyn Sieve>>,
+}
+
+/// The log on Apache Kafka.
+///
+/// Its calls block where they must ask the brokers; they may come from any thread, a multi-thread runtime's too.
+pub struct KafkaLog {
+    // Before what it uses.
+    mirror: Option<Mirror>,
+    copies: Option<Arc<EmbeddedLog>>,
+    direct: Direct,
+    cluster: Arc<Cluster>,
+    options: Arc<KafkaOptions>,
+    /// Of a log without copies: nobody tells it of topics.
+    unchanged: watch::Sender<u64>,
+}
+
+impl fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KafkaLog").field(&self.options).finish()
+    }
+}
+
+impl KafkaLog {
+    /// Connects. With `copies`, reading is reading those, and [`Log::topics`] are the chosen ones; they are complete when
+    /// [`Log::freshness`] says so. Without, reading asks the brokers: a few round trips each time.
+    pub fn open(options: KafkaOptions, copies: Option<KafkaCopies>) -> Result<Arc<KafkaLog>, LogError> {
+        blocking(|| Self::open_now(options, copies))
+    }
+
+    fn open_now(options: KafkaOptions, copies: Option<KafkaCopies>) -> Result<Arc<KafkaLog>, LogError> {
+        client::check(&options)?;
+        let cluster_id = client::connect(&options)?;
+        let options = Arc::new(options);
+        let cluster = Arc::new(Cluster::new(Arc::clone(&options))?);
+        let (copies, mirror) = match copies {
+            None => (None, None),
+            Some(wanted) => {
+                let copies = EmbeddedLog::open_copies(&wanted.data_dir, &cluster_id, wanted.files)?;
+                let (log, cluster) = (Arc::clone(&copies), Arc::clone(&cluster));
+                let mirror = Mirror::start(Arc::clone(&options), cluster, log, wanted.topics, wanted.sieve)?;
+                (Some(copies), Some(mirror))
+            }
+        };
+        Ok(Arc::new(KafkaLog {
+            mirror,
+            copies,
+            direct: Direct::new(&options)?,
+            cluster,
+            options,
+            unchanged: watch::Sender::new(0),
+        }))
+    }
+
+    /// Waits until the copies are as wanted, after a change that this process made.
+    fn copied(&self, topic: &str, is_there: impl Fn(Option<TopicInfo>) -> bool) -> Result<(), LogError> {
+        let (Some(mirror), Some(copies)) = (&self.mirror, &self.copies) else {
+            return Ok(());
+        };
+        if !mirror.shared().chooses(topic) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let mut looks = mirror.shared().looks();
+        while !is_there(copies.topic(topic)) {
+            if let Some(why) = mirror.shared().failure() {
+                return Err(LogError::Failed(why));
+            }
+            let left = REQUEST_TIMEOUT.saturating_sub(began.elapsed());
+            mirror.shared().look();
+            if !wait_changed(&mut looks, left) {
+                return Err(LogError::Away(format!(
+                    "topic {topic} was changed, but its copy was not"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a watched value to change, on a thread of no runtime or one that may block.
+fn wait_changed(watched: &mut watch::Receiver<u64>, patience: Duration) -> bool {
+    admin::wait_at_most(watched.changed(), patience).is_some_and(|changed| changed.is_ok())
+}
+
+impl Log for KafkaLog {
+    fn ensure_topic(&self, topic: &str, creation: &TopicCreation) -> Result<TopicInfo, LogError> {
+        blocking(|| {
+            let info = self.cluster.ensure(topic, creation)?;
+            self.copied(topic, |copy| copy.is_some_and(|copy| copy.epoch == info.epoch))?;
+            Ok(info)
+        })
+    }
+
+    fn delete_topic(&self, topic: &str) -> Result<(), LogError> {
+        blocking(|| {
+            self.cluster.delete(topic)?;
+            self.copied(topic, |copy| copy.is_none())
+        })
+    }
+
+    fn empty_topic(&self, topic: &str) -> Result<(), LogError> {
+        blocking(|| self.cluster.empty(topic))
+    }
+
+    fn topic(&self, topic: &str) -> Option<TopicInfo> {
+        match &self.copies {
+            Some(copies) => copies.topic(topic),
+            None => said(blocking(|| self.cluster.topic(topic))).flatten(),
+        }
+    }
+
+    fn topics(&self) -> Vec<TopicInfo> {
+        match &self.copies {
+            Some(copies) => copies.topics(),
+            None => {
+                let all = blocking(|| {
+                    let names = self.cluster.names()?;
+                    let mut topics = self
+                        .cluster
+                        .describe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+                    topics.sort_by(|a, b| a.name.cmp(&b.name));
+                    Ok(topics)
+                });
+                said(all).unwrap_or_default()
+            }
+        }
+    }
+
+    fn topics_changed(&self) -> watch::Receiver<u64> {
+        match &self.copies {
+            Some(copies) => copies.topics_changed(),
+            None => self.unchanged.subscribe(),
+        }
+    }
+
+    fn appender(&self, writer: &WriterId) -> Result<Box<dyn Appender>, LogError> {
+        blocking(|| appender::open(&self.options, &self.cluster, writer))
+    }
+
+    fn read(&self, partition: &TopicPartition, from: Offset, bytes_max: usize) -> Result<Chunk, LogError> {
+        match &self.copies {
+            Some(copies) => copies.read(partition, from, bytes_max),
+            None => blocking(|| self.direct.read(&self.cluster, partition, from, bytes_max)),
+        }
+    }
+
+    fn earliest(&self, partition: &TopicPartition) -> Result<Offset, LogError> {
+        match &self.copies {
+            Some(copies) => copies.earliest(partition),
+            None => blocking(|| self.direct.earliest(&self.cluster, partition)),
+        }
+    }
+
+    fn end(&self, partition: &TopicPartition) -> Result<watch::Receiver<Offset>, LogError> {
+        match &self.copies {
+            Some(copies) => copies.end(partition),
+            None => blocking(|| self.direct.end(&self.cluster, partition)),
+        }
+    }
+
+    /// Kafka keeps no position beside the records: [`Appender::memory`] is never [`crate::Memory::Position`].
+    fn position(&self, _partition: &TopicPartition) -> Result<Option<Bytes>, LogError> {
+        Ok(None)
+    }
+
+    /// A transaction that was cut off is aborted by the brokers, or lies among the records for ever.
+    fn unfinished(&self, _partition: &TopicPartition) -> Result<u64, LogError> {
+        Ok(0)
+    }
+
+    fn freshness(&self, topic: &str) -> watch::Receiver<Freshness> {
+        match &self.mirror {
+            Some(mirror) => mirror.shared().freshness(topic),
+            None => watch::Sender::new(Freshness::COMPLETE).subscribe(),
+        }
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.copies.as_ref().map_or(0, |copies| copies.size_bytes())
+    }
+
+    fn failure(&self) -> Option<String> {
+        let copying = self.mirror.as_ref().and_then(|mirror| mirror.shared().failure());
+        copying.or_else(|| self.copies.as_ref().and_then(|copies| copies.failure()))
+    }
+}
+
+/// What a question without room for an error cannot answer with.
+fn said<T>(asked: Result<T, LogError>) -> Option<T> {
+    asked
+        .inspect_err(|error| tracing::warn!(%error, "Kafka's topics cannot be looked at"))
+        .ok()
+}
