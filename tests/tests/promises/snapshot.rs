@@ -36,11 +36,11 @@ async fn a_snapshot_under_four_writers_meets_the_stream_exactly(version: Version
         rowcast.set("slot.name", &format!("round_{round}"));
         rowcast.start_ready().await?;
         let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+        load.wrote(200).await?;
+        load.stop().await?;
         for (_, follower) in &followers {
             follower.live().await?;
         }
-        load.wrote(200).await?;
-        load.stop().await?;
         checker::everything_agrees(&database, &rowcast, followers, -round, Began::WithSnapshot).await?;
         rowcast.terminate().await?;
     }
@@ -64,9 +64,9 @@ async fn a_snapshot_killed_in_the_middle_begins_again(version: Version) -> Resul
     }
     rowcast.ready().await?;
     let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    load.stop().await?;
     for (_, follower) in &followers {
         follower.live().await?;
     }
-    load.stop().await?;
     checker::everything_agrees(&database, &rowcast, followers, -1, Began::WithSnapshot).await
 }
