@@ -23,6 +23,7 @@ mod stalled;
 mod stalled_disk;
 mod texts;
 mod truncate;
+mod versions;
 mod walsender;
 
 /// Makes one test for Debian's PostgreSQL and one for the newest.
