@@ -210,12 +210,12 @@ impl Follower {
         self.next = self.topic.shared.log.earliest(&self.topic.partition)?;
         self = self.scan().await?;
         loop {
-            // What is there first, then one wait; sessions get their turn between chunks.
-            while self.read_more()? {
-                tokio::task::yield_now().await;
-            }
+            self.read_more()?;
             let next = self.next;
-            if self.end.wait_for(|end| *end > next).await.is_err() {
+            if *self.end.borrow() > next {
+                // Sessions get their turn between chunks.
+                tokio::task::yield_now().await;
+            } else if self.end.wait_for(|end| *end > next).await.is_err() {
                 return Ok(());
             }
         }
@@ -249,15 +249,15 @@ impl Follower {
         Ok(!chunk.is_empty())
     }
 
-    /// Applies and publishes one chunk; false at the end of the log.
-    fn read_more(&mut self) -> Result<bool, LogError> {
+    /// Applies and publishes one chunk, if the log has more.
+    fn read_more(&mut self) -> Result<(), LogError> {
         let topic = self.topic.clone();
         if *self.end.borrow() <= self.next {
-            return Ok(false);
+            return Ok(());
         }
         let chunk = topic.shared.log.read(&topic.partition, self.next, FOLLOW_BYTES)?;
         if chunk.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         let listened = Format::ALL.map(|format| topic.feeds[format as usize].get().filter(|feed| feed.has_members()));
         let heard = listened.iter().any(Option::is_some);
@@ -279,7 +279,7 @@ impl Follower {
         self.next = Offset(next);
         self.publish(&listened, first, next);
         topic.published.store(next, Ordering::Release);
-        Ok(true)
+        Ok(())
     }
 
     fn encode(

@@ -36,6 +36,7 @@ macro_rules! contract_tests {
             a_chunk_is_bounded_and_at_least_one_batch
             reading_past_the_end_gives_nothing
             readers_are_woken_by_a_flush
+            a_follower_goes_on_where_it_stopped
             records_for_after_the_sync_are_shown_up_to_the_last_commit
             a_transaction_larger_than_the_buffer_stays_hidden_until_its_flush
             the_position_is_that_of_the_last_commit_in_each_partition
