@@ -128,12 +128,16 @@ impl Pipeline {
         loop {
             let event = stream.next().await?;
             if let StreamEvent::Idle = event {
-                return self.flush_if_dirty();
+                return if stream.is_proven() {
+                    self.flush_if_dirty()
+                } else {
+                    Ok(())
+                };
             }
             if let Some(position) = self.take(event).await? {
                 self.idle(stream, position, store, state).await?;
             }
-            if self.unflushed_bytes > UNFLUSHED_BYTES_MAX {
+            if self.unflushed_bytes > UNFLUSHED_BYTES_MAX && stream.is_proven() {
                 self.flush(Visibility::Now)?;
                 self.confirm(stream).await?;
             }
@@ -156,7 +160,7 @@ impl Pipeline {
                     asked: reply_requested,
                 }));
             }
-            StreamEvent::Idle => self.flush_if_dirty()?,
+            StreamEvent::Idle => {}
         }
         Ok(None)
     }
@@ -336,7 +340,7 @@ impl Pipeline {
         let wal_end = position.wal_end;
         self.wal_end = self.wal_end.max(wal_end);
         let now = Instant::now();
-        if self.confirmation.idle(position, now) {
+        if stream.is_proven() && self.confirmation.idle(position, now) {
             state.confirmed = wal_end.0;
             store.save(state).await?;
             self.confirmation.idle_written(wal_end, now);
@@ -359,8 +363,13 @@ impl Pipeline {
         self.wal_end = self.wal_end.max(confirmed);
     }
 
-    /// Puts what was read on disk, confirms it, and ends the stream in order.
+    /// Puts what was read on disk, confirms it, and ends the stream in order. What came from a server that may yet turn
+    /// out to have another history is left to the next start.
     async fn finish(&mut self, mut stream: Stream) -> Result<(), ConnectorError> {
+        if !stream.is_proven() {
+            stream.close().await;
+            return Ok(());
+        }
         let flush = self.flush(Visibility::Now)?;
         self.synced(flush).await?;
         self.confirm(&mut stream).await?;

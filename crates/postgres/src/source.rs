@@ -69,7 +69,6 @@ pub struct Source {}
 
 /// What to do after [`Source::open`].
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one for each connection, taken apart at once")]
 pub enum Opened {
     /// A new slot; its exported snapshot waits to be read, then [`SnapshotReader::into_stream`] goes on.
     Snapshot(SnapshotReader),

@@ -4,8 +4,10 @@
 //! does not depend on filters; a dropped `next` loses nothing; rows borrow the bytes that were read, and no memory is
 //! allocated per row. Knows nothing of what the log holds already: the caller skips by position.
 
+mod cells;
 mod failure;
 mod feedback;
+mod history;
 mod relations;
 pub(crate) mod transaction;
 
@@ -14,7 +16,7 @@ use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 use bumpalo::Bump;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use rowcast_event::{Cell, Change, EventOptions, Lsn, OldRow, Operation, Origin, Position, Table, TransactionMark};
+use rowcast_event::{Change, EventOptions, Lsn, Operation, Origin, Position, Table, TransactionMark};
 use tokio::io::{AsyncWriteExt, ReadHalf};
 
 use crate::{
@@ -26,12 +28,14 @@ use crate::{
         frame::{Frame, Inbox},
         unexpected,
     },
-    pgoutput::{self, Message, Old, Tuple, replication},
+    pgoutput::{self, Message, Old, replication},
     query::{identifier, literal},
     server,
 };
-use failure::{broken, malformed, out_of_order, start_failed, stream_failed};
+use cells::Cells;
+use failure::{broken, malformed, other_history, out_of_order, start_failed, stream_failed};
 use feedback::Feedback;
+use history::History;
 use relations::{Known, Relations};
 use transaction::{Ended, OutOfOrder, Transactions};
 
@@ -51,6 +55,7 @@ pub struct Stream {
     catalog: Catalog,
     relations: Relations,
     transactions: Transactions,
+    history: History,
     /// Tables of a TRUNCATE that wait for their own event, with their places.
     truncations: VecDeque<(u32, Position, Origin)>,
     feedback: Feedback,
@@ -145,6 +150,7 @@ impl Stream {
             catalog,
             relations: Relations::new(start.options, start.tables),
             transactions: Transactions::after(start.held),
+            history: History::of(start.held, start.confirmed),
             truncations: VecDeque::new(),
             feedback: Feedback::start(writer, start.confirmed, timeout),
             start: start.confirmed,
@@ -189,10 +195,19 @@ impl Stream {
         })
     }
 
+    /// Whether the server was seen to have the history that the log was filled from. While it was not, nothing is
+    /// confirmed, and nothing should be shown: an error may follow that says it is another.
+    pub fn is_proven(&self) -> bool {
+        self.history.is_proven()
+    }
+
     /// Tells the server it may forget everything up to `lsn`, now. Clamped to what this walsender has sent; never
-    /// moves back.
+    /// moves back; does nothing before [`Stream::is_proven`].
     pub async fn confirm(&mut self, lsn: Lsn) -> Result<(), SourceError> {
-        self.feedback.confirm(lsn)
+        match self.is_proven() {
+            true => self.feedback.confirm(lsn),
+            false => Ok(()),
+        }
     }
 
     /// Ends the stream in order (CopyDone), so that the slot is free when this returns.
@@ -275,7 +290,7 @@ impl Stream {
                 ..
             } => {
                 self.lent = Some(frame);
-                Ok(self.on_keepalive(wal_end, reply_requested))
+                self.on_keepalive(wal_end, reply_requested)
             }
             replication::Frame::XLogData { payload, wal_start, .. } => match payload {
                 [kind @ (b'I' | b'U' | b'D'), oid @ ..] => {
@@ -289,12 +304,16 @@ impl Stream {
     }
 
     /// Inside a transaction the server's WAL end says nothing yet that a caller could use.
-    fn on_keepalive(&mut self, wal_end: Lsn, reply_requested: bool) -> Option<Step> {
+    fn on_keepalive(&mut self, wal_end: Lsn, reply_requested: bool) -> Result<Option<Step>, SourceError> {
         self.feedback.saw(wal_end);
         if reply_requested {
             self.feedback.answer();
         }
-        (!self.transactions.is_open()).then_some(Step::Keepalive(wal_end, reply_requested))
+        if self.transactions.is_open() {
+            return Ok(None);
+        }
+        self.history.reaches(wal_end).map_err(other_history)?;
+        Ok(Some(Step::Keepalive(wal_end, reply_requested)))
     }
 
     /// A row is decoded only if somebody wants it; it stays in the buffer until its event has been used.
@@ -339,6 +358,7 @@ impl Stream {
                 commit_ts_us,
                 xid,
             } => {
+                self.history.begins(final_lsn).map_err(other_history)?;
                 self.transactions
                     .begin(final_lsn, commit_ts_us, xid)
                     .map_err(out_of_order)?;
@@ -348,6 +368,7 @@ impl Stream {
                 commit_lsn, end_lsn, ..
             } => {
                 self.feedback.saw(end_lsn);
+                self.history.committed(commit_lsn, end_lsn).map_err(other_history)?;
                 Some(
                     match self.transactions.commit(commit_lsn, end_lsn).map_err(out_of_order)? {
                         Ended::Whole(mark) => Step::Commit(mark),
@@ -455,24 +476,6 @@ impl Stream {
                 origin,
             },
         ))
-    }
-}
-
-/// Puts tuples' cells into the arena. An arena, because an event lends both the cells and the buffer they point into.
-struct Cells<'a> {
-    arena: &'a Bump,
-}
-
-impl<'a> Cells<'a> {
-    fn of(&self, tuple: &Tuple<'a>) -> &'a [Cell<'a>] {
-        self.arena.alloc_slice_fill_iter(tuple.iter())
-    }
-
-    fn of_old(&self, old: &Old<'a>) -> OldRow<'a> {
-        match old {
-            Old::Key(tuple) => OldRow::Key(self.of(tuple)),
-            Old::Full(tuple) => OldRow::Full(self.of(tuple)),
-        }
     }
 }
 
