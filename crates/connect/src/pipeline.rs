@@ -10,13 +10,14 @@ use rowcast_log::{
     Appender, FlushSeq, Log, LogError, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId,
     partition_of,
 };
-use rowcast_postgres::{Stream, StreamEvent};
+use rowcast_postgres::{ConnectorConfig, Stream, StreamEvent};
 use tokio::sync::watch;
 
 use crate::{
     ConnectMetrics, ConnectorError,
     clock::now_ns,
     confirm::{Confirmation, IdlePosition},
+    filled::FilledTopics,
     held::Held,
     metadata::{MetadataTopics, stopped},
     schemas::Schemas,
@@ -44,6 +45,7 @@ pub(crate) struct Pipeline {
     appender: Box<dyn Appender>,
     durable: watch::Receiver<FlushSeq>,
     schemas: Schemas,
+    filled: FilledTopics,
     /// By table oid. Bounded by the tables of the database.
     routes: HashMap<u32, Route>,
     /// By topic, then by partition: survives table versions and connections.
@@ -64,12 +66,13 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     pub(crate) fn new(
         metadata: Arc<MetadataTopics>,
-        writer: &WriterId,
+        config: &ConnectorConfig,
         metrics: ConnectMetrics,
     ) -> Result<Pipeline, LogError> {
         let log = metadata.shared_log();
-        let appender = log.appender(writer)?;
+        let appender = log.appender(&WriterId::new(&config.name))?;
         Ok(Pipeline {
+            filled: FilledTopics::load(metadata.clone(), config)?,
             schemas: Schemas::load(metadata)?,
             durable: appender.durable(),
             log,
@@ -150,7 +153,7 @@ impl Pipeline {
             StreamEvent::Change(table, change) => self.append(table, &change).await?,
             StreamEvent::Begin { .. } => self.confirmation.begin(),
             StreamEvent::Commit(mark) => self.commit(mark)?,
-            StreamEvent::Table(table) => self.route(table)?,
+            StreamEvent::Table(table) => self.route(table).await?,
             StreamEvent::Keepalive {
                 wal_end,
                 reply_requested,
@@ -165,12 +168,19 @@ impl Pipeline {
         Ok(None)
     }
 
+    /// Whether all topics that the connector has filled are there.
+    pub(crate) fn check_filled(&self) -> Result<(), LogError> {
+        self.filled.check(&*self.log)
+    }
+
     /// Records of this table go to its topic from now on.
-    pub(crate) fn route(&mut self, table: Arc<Table>) -> Result<(), LogError> {
+    pub(crate) async fn route(&mut self, table: Arc<Table>) -> Result<(), LogError> {
         for warning in table.warnings() {
             tracing::warn!(table = %table.topic, "{warning}");
         }
-        let partitions = self.log.ensure_topic(&table.topic, &TopicCreation::default())?.all();
+        let topic = self.log.ensure_topic(&table.topic, &TopicCreation::default())?;
+        self.filled.remember(&topic).await?;
+        let partitions = topic.all();
         if !self.held.contains_key(&table.topic) {
             let held = |partition| {
                 Ok(Held::up_to(

@@ -35,7 +35,7 @@ pub(crate) async fn carry(
         };
         match event {
             SnapshotEvent::Table(next) => {
-                pipeline.route(next.clone())?;
+                pipeline.route(next.clone()).await?;
                 pipeline.publish_schema(next.description.oid).await?;
                 table = Some(next);
             }
