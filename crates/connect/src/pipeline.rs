@@ -318,6 +318,11 @@ impl Pipeline {
         Ok(())
     }
 
+    /// For the operator: a snapshot goes on.
+    pub(crate) fn count_snapshot_row(&self) {
+        self.metrics.snapshot_rows.inc();
+    }
+
     /// Encoded bytes appended since the last flush.
     pub(crate) fn unflushed_bytes(&self) -> usize {
         self.unflushed_bytes

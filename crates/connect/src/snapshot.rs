@@ -43,6 +43,7 @@ pub(crate) async fn carry(
                 let table = table.as_deref().expect("a snapshot names the table before its rows");
                 pipeline.append(table, &change).await?;
                 rows += 1;
+                pipeline.count_snapshot_row();
                 if pipeline.unflushed_bytes() > FLUSH_BYTES {
                     pipeline.flush(Visibility::AfterSync)?;
                 }
