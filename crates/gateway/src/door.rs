@@ -166,6 +166,9 @@ impl Connection {
     fn respond(&self, mut request: Request<Incoming>, streaming: &std::sync::OnceLock<Arc<Signal>>) -> Response<Body> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
+        if let Err(refused) = handshake::check_host(&head) {
+            return refusal(refused);
+        }
         match head.uri.path() {
             "/ws" => match handshake::check(&head, &self.gateway.options.allowed_origins) {
                 Ok(accepted) => self.open_session(accepted, upgrade),
