@@ -21,7 +21,7 @@ use crate::{
     directory::{self, Topic, Topics},
     partition::Partition,
     recovery::Kind,
-    storage::{Disk, Storage, failed},
+    storage::{Disk, Storage},
     sync::Syncer,
     topic,
 };
@@ -116,7 +116,7 @@ impl Shared {
             ..options
         };
         let storage = Arc::clone(&options.storage);
-        std::fs::create_dir_all(data_dir).map_err(|e| failed("create", data_dir, e))?;
+        directory::create(data_dir)?;
         let lock = directory::lock(data_dir)?;
         directory::check_origin(&*storage, data_dir, origin)?;
         directory::remove_leftovers(data_dir)?;
