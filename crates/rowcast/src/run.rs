@@ -116,10 +116,11 @@ fn read_connectors(settings: &Settings) -> Result<Vec<ConnectorConfig>> {
         let config = ConnectorConfig::from_json(&json).with_context(|| format!("connector file {}", file.display()))?;
         if let Some(twin) = configs
             .iter()
-            .find(|c| c.name == config.name || c.topic_prefix == config.topic_prefix)
+            .find(|c| c.name == config.name || share_topics(&c.topic_prefix, &config.topic_prefix))
         {
             bail!(
-                "{}: connector {:?} has the name or the topic.prefix of {:?}; give each its own",
+                "{}: connector {:?} has the name or the topic.prefix of {:?}, or a prefix that begins with the other's and a \
+                 dot; give each its own",
                 file.display(),
                 config.name,
                 twin.name
@@ -131,6 +132,15 @@ fn read_connectors(settings: &Settings) -> Result<Vec<ConnectorConfig>> {
         tracing::warn!("no connector was given (--connector FILE.json): serving what the log holds");
     }
     Ok(configs)
+}
+
+/// Whether a topic under one prefix may be one under the other.
+fn share_topics(one: &str, other: &str) -> bool {
+    let begins = |long: &str, short: &str| {
+        long.strip_prefix(short)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    begins(one, other) || begins(other, one)
 }
 
 async fn bind(setting: &str, address: std::net::SocketAddr) -> Result<TcpListener> {
@@ -185,5 +195,16 @@ impl Collector for LogSize {
             size.metric_type(),
         )?;
         size.encode(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_share_topics_only_with_a_dot_between() {
+        assert!(share_topics("shop", "shop") && share_topics("shop", "shop.eu") && share_topics("shop.eu", "shop"));
+        assert!(!share_topics("shop", "shopping") && !share_topics("shop.eu", "shop.us"));
     }
 }
