@@ -11,7 +11,12 @@ mod history;
 mod relations;
 pub(crate) mod transaction;
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use bumpalo::Bump;
 use bytes::BytesMut;
@@ -58,6 +63,8 @@ pub struct Stream {
     history: History,
     /// Tables of a TRUNCATE that wait for their own event, with their places.
     truncations: VecDeque<(u32, Position, Origin)>,
+    /// Tables of which it was said that their TRUNCATE is left out. Bounded by the tables of the database.
+    told_truncated: HashSet<u32>,
     feedback: Feedback,
     start: Lsn,
     /// Idle was said since the last event, so the next thing to do is to wait.
@@ -152,6 +159,7 @@ impl Stream {
             transactions: Transactions::after(start.held),
             history: History::of(start.held, start.confirmed),
             truncations: VecDeque::new(),
+            told_truncated: HashSet::new(),
             feedback: Feedback::start(writer, start.confirmed, timeout),
             start: start.confirmed,
             said_idle: true,
@@ -417,8 +425,13 @@ impl Stream {
         }
         for &oid in relations {
             let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;
-            if !self.config.skipped_operations.truncate && self.relations.table(oid).is_some() {
+            let Some(table) = self.relations.table(oid) else {
+                continue;
+            };
+            if !self.config.skipped_operations.truncate {
                 self.truncations.push_back((oid, position, origin));
+            } else if self.told_truncated.insert(oid) {
+                relations::warn_of_skipped_truncate(table);
             }
         }
         Ok(None)

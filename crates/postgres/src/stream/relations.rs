@@ -84,3 +84,13 @@ impl Relations {
         message.columns.iter().any(|column| may_have_changed(column.type_oid))
     }
 }
+
+/// As in Debezium, a TRUNCATE is left out unless it is asked for; whoever did not know keeps rows that are gone.
+pub(crate) fn warn_of_skipped_truncate(table: &Table) {
+    tracing::warn!(
+        "table {}.{} was truncated, and readers keep its rows: skipped.operations leaves truncates out (its default is \"t\", \
+         as in Debezium); set skipped.operations to \"none\" to carry them",
+        table.description.schema,
+        table.description.table
+    );
+}
