@@ -18,6 +18,7 @@ mod publication;
 mod query;
 mod server;
 mod session;
+mod shared_topic;
 mod slot;
 mod snapshot;
 mod source;

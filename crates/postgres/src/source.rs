@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use rowcast_event::{EventOptions, Lsn, TransactionMark};
+use rowcast_event::{EventOptions, Lsn, TransactionMark, topic_name};
 
 use crate::{
     ConnectorConfig, SnapshotReader, SourceError, Stream,
@@ -15,6 +15,7 @@ use crate::{
     publication,
     query::qualified,
     server::{self, Server},
+    shared_topic,
     slot::{self, NewSlot, Plan, Slot},
     stream::Start,
 };
@@ -197,6 +198,9 @@ impl<'a> Opening<'a> {
                 table.oid
             )));
         }
+        let prefix = &self.config.topic_prefix;
+        let names = captured.iter().map(|table| (&*table.schema, &*table.name));
+        shared_topic::check(names, |(schema, table)| topic_name(prefix, schema, table))?;
         if matches!(plan, Plan::Create { .. }) && self.config.snapshot_mode == SnapshotMode::Initial {
             check_readable(&captured, &self.config.user)?;
         }
