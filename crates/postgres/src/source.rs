@@ -170,6 +170,7 @@ impl<'a> Opening<'a> {
         let captured = this.captured(&tables, &plan)?;
         publication::ensure(&mut this.session, this.config, this.server.version, &tables, &captured).await?;
         this.warn_of_unpublished(&captured).await?;
+        Self::warn_of_keys(&captured);
         let identity = this.server.identity.clone();
         let opened = match plan {
             Plan::Continue(confirmed) => {
@@ -205,6 +206,18 @@ impl<'a> Opening<'a> {
             check_readable(&captured, &self.config.user)?;
         }
         Ok(captured)
+    }
+
+    /// Debezium would key these tables by a primary key that is null in deletes.
+    fn warn_of_keys(captured: &[&ListedTable]) {
+        for table in captured.iter().filter(|table| table.deletes_without_primary_key) {
+            tracing::warn!(
+                "table {} is keyed by its replica identity index, not by its primary key, of which deletes say nothing; to \
+                 have the primary key, ALTER TABLE {} REPLICA IDENTITY DEFAULT (or FULL)",
+                table.id(),
+                qualified(&table.schema, &table.name)
+            );
+        }
     }
 
     /// PostgreSQL itself never says that a captured table is not published; its rows would just not come.

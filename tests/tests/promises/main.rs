@@ -9,6 +9,7 @@ mod demo;
 mod filter;
 mod identity;
 mod idle;
+mod keys;
 mod kill_rowcast;
 mod kit;
 mod order;
