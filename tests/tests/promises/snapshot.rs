@@ -80,7 +80,10 @@ async fn a_snapshot_counts_its_rows() -> Result<()> {
     workload::fill(&database, 7).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
-    Follower::start(rowcast.address(), TABLES[0], true).live().await?;
+    for table in TABLES {
+        let follower = Follower::start(rowcast.address(), table, true);
+        follower.until("the table", |seen| seen.rows.len() == 7).await?;
+    }
     let metrics = rowcast.metrics().await?;
     assert!(metrics.contains("rowcast_snapshot_rows_total 14\n"), "{metrics}");
     Ok(())
