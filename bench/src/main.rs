@@ -15,6 +15,7 @@ mod mark;
 mod peers;
 mod process;
 mod product;
+mod relay;
 mod results;
 mod rows;
 mod subscriber;

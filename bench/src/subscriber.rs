@@ -2,7 +2,7 @@
 
 use std::{
     io::Read as _,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -26,16 +26,25 @@ pub(crate) struct Subscriber {
 
 impl Subscriber {
     pub(crate) fn connect(endpoint: &Endpoint) -> Result<Subscriber> {
-        let connected = endpoint.connect(Ipv4Addr::LOCALHOST)?;
+        Ok(Subscriber::on(endpoint.connect(Ipv4Addr::LOCALHOST)?))
+    }
+
+    /// A client of something that sends frames without being asked.
+    pub(crate) fn over(stream: TcpStream) -> Subscriber {
+        let early = Vec::new();
+        Subscriber::on(Connected { stream, early })
+    }
+
+    fn on(connected: Connected) -> Subscriber {
         let mut buffer = vec![0; 1024 * 1024];
         let filled = connected.early.len();
         buffer[..filled].copy_from_slice(&connected.early);
-        Ok(Subscriber {
+        Subscriber {
             connected,
             finder: MarkFinder::new(),
             buffer,
             filled,
-        })
+        }
     }
 
     /// Blocks until the row with this sequence is here; when its bytes had been read.

@@ -3,11 +3,12 @@
 //! What the walsender itself and one socket cost is the floor under every commit-to-client figure, so it is measured in the
 //! same run, by the same thread, with the same clock. It decodes nothing but the first byte of a message.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{convert::Infallible, net::TcpStream, time::Instant};
 
 use anyhow::{Result, bail};
 
 use crate::{
+    bench::Database,
     mark::MarkFinder,
     wire::{Connection, Message},
 };
@@ -19,11 +20,14 @@ pub(crate) struct Walsender {
 }
 
 impl Walsender {
-    pub(crate) fn start(address: SocketAddr, database: &str, publication: &str) -> Result<Walsender> {
-        let mut connection = Connection::open_replication(address, database)?;
-        connection.query("CREATE_REPLICATION_SLOT bare_reader TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT")?;
+    /// The slot has a name of its own: the server frees the one before a moment after its connection has gone.
+    pub(crate) fn start(database: &Database, slot: &str) -> Result<Walsender> {
+        let mut connection = Connection::open_replication(database.address, &database.name)?;
+        connection.query(&format!(
+            "CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT"
+        ))?;
         connection.start_copy(&format!(
-            "START_REPLICATION SLOT bare_reader LOGICAL 0/0 (proto_version '1', publication_names '{publication}')"
+            "START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', publication_names 'bench')"
         ))?;
         Ok(Walsender {
             connection,
@@ -33,33 +37,44 @@ impl Walsender {
 
     /// Blocks until the inserted row with this sequence is here; when its bytes had been read.
     pub(crate) fn receive(&mut self, sequence: u64) -> Result<Instant> {
-        loop {
-            let Message { tag, body } = self.connection.read()?;
-            let received = Instant::now();
-            let inserted =
-                tag == b'd' && body.first() == Some(&b'w') && body.get(XLOG_DATA_HEADER_BYTES) == Some(&b'I');
-            if inserted
-                && self
-                    .finder
-                    .find(body)
-                    .is_some_and(|(mark, _)| mark.sequence == sequence)
-            {
-                return Ok(received);
-            }
-            match (tag, body.first(), body.last()) {
-                (b'd', Some(b'k'), Some(&REPLY_WANTED)) => self.confirm_nothing()?,
-                (b'E', ..) => bail!("the walsender ended the stream"),
-                _ => {}
-            }
-        }
+        let finder = &mut self.finder;
+        let mut is_it = |row: &[u8]| finder.find(row).is_some_and(|(mark, _)| mark.sequence == sequence);
+        rows(&mut self.connection, |row, received| Ok(is_it(row).then_some(received)))
     }
 
-    /// A status update that keeps the connection and confirms nothing (the slot is temporary).
-    fn confirm_nothing(&mut self) -> Result<()> {
-        let mut status = vec![b'r'];
-        status.extend_from_slice(&[0; 33]);
-        self.connection.send_copy(&status)
+    /// Hands every inserted row's message to `each`, until it fails or the stream ends.
+    pub(crate) fn relay(&mut self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<Infallible> {
+        rows(&mut self.connection, |row, _| each(row).map(|()| None))
     }
+
+    /// A second handle on the socket, to end the stream from another thread.
+    pub(crate) fn socket(&self) -> Result<TcpStream> {
+        self.connection.writer()
+    }
+}
+
+/// Reads until `found` has an answer for an inserted row: its message, and when that had been read.
+fn rows<T>(connection: &mut Connection, mut found: impl FnMut(&[u8], Instant) -> Result<Option<T>>) -> Result<T> {
+    loop {
+        let Message { tag, body } = connection.read()?;
+        let received = Instant::now();
+        let inserted = tag == b'd' && body.first() == Some(&b'w') && body.get(XLOG_DATA_HEADER_BYTES) == Some(&b'I');
+        if inserted && let Some(answer) = found(body, received)? {
+            return Ok(answer);
+        }
+        match (tag, body.first(), body.last()) {
+            (b'd', Some(b'k'), Some(&REPLY_WANTED)) => confirm_nothing(connection)?,
+            (b'E', ..) => bail!("the walsender ended the stream"),
+            _ => {}
+        }
+    }
+}
+
+/// A status update that keeps the connection and confirms nothing (the slot is temporary).
+fn confirm_nothing(connection: &mut Connection) -> Result<()> {
+    let mut status = vec![b'r'];
+    status.extend_from_slice(&[0; 33]);
+    connection.send_copy(&status)
 }
 
 /// `w`, WAL start, WAL end, server time.

@@ -123,6 +123,14 @@ pub(crate) fn client_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// One whole server frame of at most 64 KiB.
+pub(crate) fn server_frame(payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | OPCODE_TEXT, 126];
+    frame.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
 /// A server frame, borrowed from the read buffer.
 pub(crate) struct Frame<'a> {
     pub(crate) opcode: u8,

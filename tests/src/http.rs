@@ -19,10 +19,19 @@ pub struct Response {
 
 /// `GET path`, on a connection of its own.
 pub async fn get(address: &str, path: &str) -> anyhow::Result<Response> {
+    request("GET", address, path, "").await
+}
+
+/// Any request with a JSON body, on a connection of its own.
+pub async fn request(method: &str, address: &str, path: &str, body: &str) -> anyhow::Result<Response> {
     let mut stream = TcpStream::connect(address)
         .await
         .with_context(|| format!("connecting to {address}"))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;

@@ -1,4 +1,5 @@
-//! The kit that promise tests are written with: a PostgreSQL, the built `rowcast` binary, a client, a load, an oracle.
+//! The kit that promise tests are written with: a PostgreSQL, the built `rowcast` binary, a client, a load, an oracle;
+//! an Apache Kafka and a Debezium beside them.
 //!
 //! Promises: everything starts on ports and folders of its own, and is gone when the test ends; everything random comes
 //! from one printed seed. Knows nothing of the product's insides: it sees what a user sees, the command line, the log as
@@ -7,11 +8,16 @@
 pub mod changes;
 pub mod checker;
 pub mod client;
+pub mod debezium;
 pub mod http;
+mod java;
+pub mod kafka;
+mod lines;
 pub mod oracle;
 pub mod postgres;
 pub mod process;
 pub mod random;
+pub mod stall;
 pub mod workload;
 
 use std::{future::Future, time::Duration};

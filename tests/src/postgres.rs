@@ -151,7 +151,7 @@ fn shared_folder() -> anyhow::Result<TempDir> {
 }
 
 /// `cp` keeps owners, modes and times; a copy in Rust would be forty lines of the same.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let output = Command::new("cp")
         .arg("-a")
         .arg(from)

@@ -7,7 +7,6 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex},
 };
 
 use anyhow::{Context, bail};
@@ -16,11 +15,11 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
-    sync::watch,
 };
 
 use crate::{
     PATIENCE, http,
+    lines::Lines,
     postgres::{self, Postgres},
     until,
 };
@@ -36,52 +35,34 @@ pub struct Rowcast {
     folder: TempDir,
     config: serde_json::Map<String, Value>,
     arguments: Vec<String>,
+    one_core: bool,
     address: Option<String>,
     metrics_address: Option<String>,
     child: Option<Child>,
     /// Reads what the last life logs, to its end.
     reader: Option<tokio::task::JoinHandle<()>>,
-    log: Log,
-}
-
-/// What the process has logged, from all its lives.
-#[derive(Clone, Debug)]
-struct Log {
-    lines: Arc<Mutex<Vec<String>>>,
-    count: watch::Sender<usize>,
+    log: Lines,
 }
 
 impl Rowcast {
     /// A fresh data directory and a connector for `tables` (`public.a,public.b`) of this server. Not started yet.
     pub fn new(postgres: &Postgres, tables: &str) -> anyhow::Result<Rowcast> {
-        let config = json!({
-            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-            "database.hostname": "127.0.0.1",
-            "database.port": postgres.port().to_string(),
-            "database.user": postgres::USER,
-            "database.password": postgres::PASSWORD,
-            "database.dbname": postgres::DATABASE,
-            "topic.prefix": TOPIC_PREFIX,
-            "table.include.list": tables,
-            "plugin.name": "pgoutput",
-            "publication.autocreate.mode": "filtered",
-        });
-        let Value::Object(config) = config else {
-            bail!("the macro made an object")
-        };
-        Ok(Rowcast {
-            folder: tempfile::Builder::new().prefix("rowcast-test-").tempdir()?,
+        let folder = tempfile::Builder::new().prefix("rowcast-test-").tempdir()?;
+        Ok(Rowcast::in_folder(folder, connector(postgres, tables)))
+    }
+
+    fn in_folder(folder: TempDir, config: serde_json::Map<String, Value>) -> Rowcast {
+        Rowcast {
+            folder,
             config,
             arguments: Vec::new(),
+            one_core: false,
             address: None,
             metrics_address: None,
             child: None,
             reader: None,
-            log: Log {
-                lines: Arc::default(),
-                count: watch::Sender::new(0),
-            },
-        })
+            log: Lines::default(),
+        }
     }
 
     /// Sets one of the connector's properties, for the next start.
@@ -92,6 +73,11 @@ impl Rowcast {
     /// Adds a command line argument of `rowcast run`, for every start from now on.
     pub fn argument(&mut self, argument: &str) {
         self.arguments.push(argument.to_owned());
+    }
+
+    /// From the next start on it may use one core, as in a small container.
+    pub fn on_one_core(&mut self) {
+        self.one_core = true;
     }
 
     /// The log's directory.
@@ -114,7 +100,10 @@ impl Rowcast {
         let connector = self.folder.path().join("connector.json");
         let registration = json!({ "name": "shop-connector", "config": self.config });
         fs::write(&connector, serde_json::to_string_pretty(&registration)?)?;
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(if self.one_core { "taskset".into() } else { binary()? });
+        if self.one_core {
+            command.args(["--cpu-list", "0"]).arg(binary()?);
+        }
         command
             .args(["run", "--log-format", "json", "--connector"])
             .arg(&connector)
@@ -142,14 +131,14 @@ impl Rowcast {
             while let Ok(Some(line)) = lines.next_line().await {
                 log.push(line);
             }
-            log.push(Log::END.to_owned());
+            log.push(Lines::END.to_owned());
         }));
         self.child = Some(child);
         let up = self
             .log
-            .wait_from(from, |line| line.contains("rowcast is up") || line == Log::END)
+            .wait_from(from, |line| line.contains("rowcast is up") || line == Lines::END)
             .await?;
-        if up == Log::END {
+        if up == Lines::END {
             let status = self.exited().await?;
             bail!("rowcast ended at its start ({status}):\n{}", self.log.text_from(from));
         }
@@ -226,14 +215,31 @@ impl Rowcast {
 
     /// Any signal, by its name without `SIG`.
     pub fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let id = self.child.as_ref().and_then(Child::id).context("the process runs")?;
-        let status = std::process::Command::new("sh")
-            .args(["-c", &format!("kill -{name} {id}")])
-            .status()?;
-        if !status.success() {
-            bail!("kill -{name} {id} failed");
-        }
-        Ok(())
+        signal(self.process_id()?, name)
+    }
+
+    /// The running process.
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        self.child.as_ref().and_then(Child::id).context("the process runs")
+    }
+
+    /// Copies the data directory aside as it is now; [`Rowcast::restore`] brings it back.
+    pub fn back_up(&self, name: &str) -> anyhow::Result<()> {
+        postgres::copy(&self.data_dir(), &self.folder.path().join(name))
+    }
+
+    /// Puts a copy in the place of the data directory, while no process runs.
+    pub fn restore(&self, name: &str) -> anyhow::Result<()> {
+        assert!(self.child.is_none(), "a running process would not notice");
+        fs::remove_dir_all(self.data_dir())?;
+        postgres::copy(&self.folder.path().join(name), &self.data_dir())
+    }
+
+    /// Another machine with a copy of this one's data directory, as it is now. Not started yet.
+    pub fn fork(&self) -> anyhow::Result<Rowcast> {
+        let folder = tempfile::Builder::new().prefix("rowcast-test-").tempdir()?;
+        postgres::copy(&self.data_dir(), &folder.path().join("data"))?;
+        Ok(Rowcast::in_folder(folder, self.config.clone()))
     }
 
     /// Waits until the process has ended by itself.
@@ -245,8 +251,7 @@ impl Rowcast {
 
     /// Resident memory in KiB, as the kernel counts it.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
-        let id = self.child.as_ref().and_then(Child::id).context("the process runs")?;
-        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id()?))?;
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
@@ -292,41 +297,35 @@ impl Drop for Rowcast {
     }
 }
 
-impl Log {
-    /// Stands in the log where a life's output ended.
-    const END: &'static str = "(end of output)";
-
-    fn push(&self, line: String) {
-        let mut lines = self.lines.lock().expect("nobody panics while holding it");
-        lines.push(line);
-        self.count.send_replace(lines.len());
+/// The connector's configuration for `tables` of this server, which Debezium takes as well as Rowcast.
+pub fn connector(postgres: &Postgres, tables: &str) -> serde_json::Map<String, Value> {
+    let config = json!({
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "database.hostname": "127.0.0.1",
+        "database.port": postgres.port().to_string(),
+        "database.user": postgres::USER,
+        "database.password": postgres::PASSWORD,
+        "database.dbname": postgres::DATABASE,
+        "topic.prefix": TOPIC_PREFIX,
+        "table.include.list": tables,
+        "plugin.name": "pgoutput",
+        "publication.autocreate.mode": "filtered",
+    });
+    match config {
+        Value::Object(config) => config,
+        _ => unreachable!("the macro made an object"),
     }
+}
 
-    fn len(&self) -> usize {
-        self.lines.lock().expect("nobody panics while holding it").len()
+/// Sends a signal to any process, by its name without `SIG`.
+pub fn signal(id: u32, name: &str) -> anyhow::Result<()> {
+    let status = std::process::Command::new("sh")
+        .args(["-c", &format!("kill -{name} {id}")])
+        .status()?;
+    if !status.success() {
+        bail!("kill -{name} {id} failed");
     }
-
-    fn text_from(&self, from: usize) -> String {
-        self.lines.lock().expect("nobody panics while holding it")[from..].join("\n")
-    }
-
-    async fn wait_from(&self, from: usize, is_it: impl Fn(&str) -> bool) -> anyhow::Result<String> {
-        let mut count = self.count.subscribe();
-        let found = async {
-            loop {
-                let found = self.lines.lock().expect("nobody panics while holding it")[from..]
-                    .iter()
-                    .find(|line| is_it(line))
-                    .cloned();
-                if let Some(line) = found {
-                    return line;
-                }
-                count.changed().await.expect("the log holds the sender");
-            }
-        };
-        let found = tokio::time::timeout(PATIENCE, found).await;
-        found.with_context(|| format!("the expected line was not logged:\n{}", self.text_from(from)))
-    }
+    Ok(())
 }
 
 /// The topic of a table in schema `public`.

@@ -11,13 +11,14 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
+    kafka,
     run::{self, command},
     tools_dir,
 };
 
 /// Vite, which builds the pages, runs on Node 20.19 and newer.
 const NODE_MAJOR_MIN: u32 = 20;
-/// `DumpLogSegments` of Kafka 4 runs on Java 17 and newer.
+/// Kafka 4 runs on Java 17 and newer.
 const JAVA_MAJOR_MIN: u32 = 17;
 
 /// What a Debian package gives us, and how we see that it is there.
@@ -31,6 +32,26 @@ const COMPILER: Need = Need {
     why: "a C compiler for the cryptography library",
     package: "build-essential",
     is_there: || run::exists("cc"),
+};
+const PKG_CONFIG: Need = Need {
+    why: "pkg-config to find the libraries of the Kafka client",
+    package: "pkg-config",
+    is_there: || run::exists("pkg-config"),
+};
+const OPENSSL: Need = Need {
+    why: "OpenSSL's headers for TLS and SASL in the Kafka client (librdkafka)",
+    package: "libssl-dev",
+    is_there: || library_is_there("libssl"),
+};
+const ZLIB: Need = Need {
+    why: "zlib's headers for gzip in the Kafka client (librdkafka)",
+    package: "zlib1g-dev",
+    is_there: || library_is_there("zlib"),
+};
+const MAKE: Need = Need {
+    why: "make to build the Kafka client (librdkafka)",
+    package: "make",
+    is_there: || run::exists("make"),
 };
 const NODE: Need = Need {
     why: "Node.js to build the pages",
@@ -63,7 +84,7 @@ const CHROMIUM: Need = Need {
     is_there: || chromium().is_some(),
 };
 const JAVA: Need = Need {
-    why: "Java to read our segments with Kafka's own tool",
+    why: "Java to run Kafka and Debezium beside ours",
     package: "openjdk-17-jre-headless",
     is_there: || {
         command("java")
@@ -73,22 +94,45 @@ const JAVA: Need = Need {
     },
 };
 
-/// What any build needs: a C compiler, Node, the pages' packages.
+const MAVEN: Need = Need {
+    why: "Maven to fetch Kafka's and Debezium's jars",
+    package: "maven",
+    is_there: || run::exists("mvn"),
+};
+const STRACE: Need = Need {
+    why: "strace to hold back the disk of a running server",
+    package: "strace",
+    is_there: || run::exists("strace"),
+};
+
+/// What any build needs: a C compiler and what librdkafka is built with, Node, the pages' packages.
+const BUILD: [Need; 7] = [COMPILER, PKG_CONFIG, OPENSSL, ZLIB, MAKE, NODE, NPM];
+/// What a server to run beside ours needs.
+const SERVERS: [Need; 3] = [POSTGRES, JAVA, MAVEN];
+
+/// All that a build needs.
 pub(crate) fn prepare_build() -> anyhow::Result<()> {
-    install(&[COMPILER, NODE, NPM])?;
+    install(&BUILD)?;
     check_node()
 }
 
-/// What the tests and benchmarks need beside it.
-pub(crate) fn prepare_postgres() -> anyhow::Result<()> {
-    install(&[POSTGRES])
+/// All that the benchmarks need.
+pub(crate) fn prepare_bench() -> anyhow::Result<()> {
+    prepare_build()?;
+    prepare_servers()
 }
 
 /// All that the tests need.
 pub(crate) fn prepare_tests() -> anyhow::Result<()> {
-    install(&[COMPILER, NODE, NPM, PYTHON, POSTGRES, CHROMIUM, JAVA])?;
-    check_node()?;
-    check_java()
+    prepare_build()?;
+    install(&[PYTHON, CHROMIUM, STRACE])?;
+    prepare_servers()
+}
+
+fn prepare_servers() -> anyhow::Result<()> {
+    install(&SERVERS)?;
+    check_java()?;
+    kafka::prepare()
 }
 
 /// The browser's program, by its name on the usual systems.
@@ -169,6 +213,13 @@ fn install(needs: &[Need]) -> anyhow::Result<()> {
     }
 }
 
+fn library_is_there(name: &str) -> bool {
+    command("pkg-config")
+        .args(["--exists", name])
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
 fn postgres_is_there() -> bool {
     let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     debian
@@ -196,7 +247,7 @@ fn check_java() -> anyhow::Result<()> {
     match first_number(&said) {
         Some(major) if major >= JAVA_MAJOR_MIN => Ok(()),
         _ => bail!(
-            "java -version says {}; Kafka's own log reader needs Java {JAVA_MAJOR_MIN} or newer",
+            "java -version says {}; Kafka needs Java {JAVA_MAJOR_MIN} or newer",
             said.lines().next().unwrap_or("nothing")
         ),
     }

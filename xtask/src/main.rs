@@ -7,7 +7,9 @@ mod advisories;
 mod check;
 mod counts;
 mod direction;
+mod kafka;
 mod machine;
+mod npm;
 mod run;
 mod size;
 mod stages;
@@ -50,6 +52,8 @@ enum Door {
     },
     /// Format, lints, docs, licences, advisories, direction of crates: under two minutes when warm
     Check,
+    /// Fetch what tests and benchmarks need (Debian packages, Kafka's jars, npm packages), and run nothing
+    Prepare,
     /// Build in release and measure, each number beside its peer from the same run
     Bench {
         /// Handed to the bench program as they are
@@ -63,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         Door::Demo { arguments } => demo(&arguments),
         Door::Test { long } => test::test(long),
         Door::Check => check::check(),
+        Door::Prepare => machine::prepare_tests(),
         Door::Bench { arguments } => bench(&arguments),
     }
 }
@@ -92,8 +97,7 @@ fn demo(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 fn bench(arguments: &[String]) -> anyhow::Result<()> {
-    machine::prepare_build()?;
-    machine::prepare_postgres()?;
+    machine::prepare_bench()?;
     web::build()?;
     let mut cargo = command("cargo");
     run::loud(

@@ -6,13 +6,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::SystemTime,
 };
 
 use crate::{
-    root,
-    run::{self, command},
+    npm::{self, modified},
+    root, run,
 };
 
 /// Folders that hold what is made, not what is written.
@@ -25,15 +24,7 @@ pub(crate) fn exists() -> bool {
 
 /// Fetches the packages that the lock file names.
 pub(crate) fn prepare() -> anyhow::Result<()> {
-    let wanted = modified(&dir().join("package-lock.json"));
-    let fetched = modified(&dir().join("node_modules/.package-lock.json"));
-    if fetched.is_some() && fetched >= wanted {
-        return Ok(());
-    }
-    run::loud(
-        "fetch the pages' packages (npm ci)",
-        npm().args(["ci", "--no-audit", "--no-fund"]),
-    )
+    npm::fetch("the pages' packages", &dir())
 }
 
 /// Builds the pages.
@@ -47,7 +38,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
     if built.is_some() && dir().join("dist").exists() && built >= newest_source(&dir()) {
         return Ok(());
     }
-    run::loud("build the pages", npm().args(["run", "build"]))?;
+    run::loud("build the pages", npm::npm(&dir()).args(["run", "build"]))?;
     fs::create_dir_all(crate::tools_dir())?;
     Ok(fs::write(&stamp, "")?)
 }
@@ -55,7 +46,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
 /// Runs one of `package.json`'s scripts and returns whether it succeeded and what it said.
 pub(crate) fn script(name: &str) -> anyhow::Result<(bool, String)> {
     prepare()?;
-    run::heard(npm().args(["run", "--silent", name]))
+    run::heard(npm::npm(&dir()).args(["run", "--silent", name]))
 }
 
 /// True when `package.json` has this script.
@@ -67,16 +58,6 @@ pub(crate) fn has_script(name: &str) -> bool {
 
 fn dir() -> PathBuf {
     root().join("web")
-}
-
-fn npm() -> Command {
-    let mut npm = command("npm");
-    npm.current_dir(dir());
-    npm
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// When anything under `dir` was last written.

@@ -2,22 +2,14 @@
 # Starts the stack that Rowcast replaces without containers: one Kafka broker (KRaft), Kafka Connect with Debezium, the
 # Node WebSocket service; the database is the benchmark's own.
 #   stack.sh install | kafka | connect | register FILE | ws | stop-connector NAME | resume-connector NAME | down
-# CACHE keeps what is downloaded, STACK what one run leaves; KAFKA_PORT, CONNECT_PORT, WS_PORT are the doors.
+# JARS holds Kafka and Debezium, CACHE the npm packages, STACK what one run leaves; KAFKA_PORT, CONNECT_PORT, WS_PORT are the doors.
 set -feuo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-DEBEZIUM=3.6.1.Final
 mkdir -p "$CACHE" "$STACK"
 # Seconds that a part may take to open its port.
 PATIENCE=90
 
 install() {
-  if [ ! -e "$CACHE/libs/.done" ]; then
-    mvn -q -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$CACHE/libs" -DincludeScope=runtime
-    mvn -q dependency:copy -Dartifact=io.debezium:debezium-connector-postgres:$DEBEZIUM:tar.gz:plugin -DoutputDirectory="$CACHE"
-    mkdir -p "$CACHE/plugins"
-    tar xzf "$CACHE/debezium-connector-postgres-$DEBEZIUM-plugin.tar.gz" -C "$CACHE/plugins"
-    touch "$CACHE/libs/.done"
-  fi
   cp "$here"/package.json "$here"/package-lock.json "$here"/ws.js "$here"/drained.js "$CACHE"
   [ -d "$CACHE/node_modules/kafkajs" ] || (cd "$CACHE" && npm ci --silent --ignore-scripts --no-audit --no-fund)
 }
@@ -58,7 +50,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 END
-  local java="java -Xmx1g -Xms1g -XX:+UseG1GC -Dlog4j2.configurationFile=$STACK/log4j2.properties -cp $CACHE/libs/*"
+  local java="java -Xmx1g -Xms1g -XX:+UseG1GC -Dlog4j2.configurationFile=$STACK/log4j2.properties -cp $JARS/libs/*"
   $java kafka.tools.StorageTool format -t AAAAAAAAQACAAAAAAAAAAQ -c "$STACK/server.properties" > /dev/null
   nohup setsid $java kafka.Kafka "$STACK/server.properties" > "$STACK/kafka.log" 2>&1 &
   echo $! > "$STACK/kafka.pid"
@@ -78,9 +70,9 @@ status.storage.replication.factor=1
 key.converter=org.apache.kafka.connect.json.JsonConverter
 value.converter=org.apache.kafka.connect.json.JsonConverter
 listeners=http://127.0.0.1:$CONNECT_PORT
-plugin.path=$CACHE/plugins
+plugin.path=$JARS/plugins
 END
-  nohup setsid java -Xmx2g -Xms256m -XX:+UseG1GC -Dlog4j2.configurationFile="$STACK/log4j2.properties" -cp "$CACHE/libs/*" \
+  nohup setsid java -Xmx2g -Xms256m -XX:+UseG1GC -Dlog4j2.configurationFile="$STACK/log4j2.properties" -cp "$JARS/libs/*" \
     org.apache.kafka.connect.cli.ConnectDistributed "$STACK/connect.properties" > "$STACK/connect.log" 2>&1 &
   echo $! > "$STACK/connect.pid"
   until_open "$CONNECT_PORT" $!

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::{cache, run_to_end, source};
 use crate::{
@@ -34,6 +34,7 @@ const IDLE_TIME: Duration = Duration::from_secs(10);
 
 struct Stack {
     folder: PathBuf,
+    jars: PathBuf,
     cache: PathBuf,
     script: PathBuf,
     log: PathBuf,
@@ -50,6 +51,7 @@ impl Stack {
         let folder = bench.folder().join(format!("stack-{}", database.name));
         fs::create_dir_all(&folder)?;
         let mut stack = Stack {
+            jars: jars(bench)?,
             cache: cache("replaced-stack")?,
             script: source(bench, "replaced-stack").join("stack.sh"),
             log: folder.join("stack.log"),
@@ -78,6 +80,7 @@ impl Stack {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
+            .env("JARS", &self.jars)
             .env("CACHE", &self.cache)
             .env("STACK", &self.folder)
             .env("KAFKA_PORT", self.kafka_port.to_string());
@@ -138,6 +141,18 @@ impl Drop for Stack {
         }
         let _ = self.database.drop_slots();
     }
+}
+
+/// Kafka and Debezium, where xtask keeps them.
+fn jars(bench: &Bench) -> Result<PathBuf> {
+    let folder = bench.root.join("target/tools/kafka");
+    if !folder.exists() {
+        bail!(
+            "{} is missing; fetch Kafka's jars: cargo xtask prepare",
+            folder.display()
+        );
+    }
+    Ok(folder)
 }
 
 /// Two ports in a row: the broker's controller takes the second.

@@ -2,7 +2,8 @@
 //!
 //! One thread holds the database connection and the client: it inserts a row in an open transaction, takes the time, writes
 //! COMMIT, blocks in `read` until the row is here, takes the time again. The same for the bare walsender reader and every
-//! peer. Blocks of ours and of the bare reader alternate, each alone on the machine, so that both see the same disk.
+//! peer. Blocks of ours, of the bare reader and of the bare relay alternate, each alone on the machine, so that all see
+//! the same disk.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::{
     mark::{Mark, now_us},
     peers::{centrifuge, replaced_stack},
     product::Installation,
+    relay::Relay,
     results::{Check, Figure, Measured, Row, figure},
     subscriber::Subscriber,
     walsender::Walsender,
@@ -29,20 +31,26 @@ const UNCOUNTED: u64 = 10;
 
 pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
     let commits = bench.choose(200, 20);
-    let (mut ours_us, mut bare_us) = (Vec::new(), Vec::new());
+    let (mut ours_us, mut bare_us, mut relayed_us) = (Vec::new(), Vec::new(), Vec::new());
     let database = bench.database()?;
     let installation = Installation::new(bench, &database)?;
     for round in 0..ROUNDS {
-        let first = 1 + round * 2 * (commits + UNCOUNTED);
-        let mut walsender = Walsender::start(database.address, &database.name, "bench")?;
+        let mut first = 1 + round * 3 * (commits + UNCOUNTED);
+        let mut walsender = Walsender::start(&database, "bare_reader")?;
         bare_us.extend(block(&database, first, commits, &mut |sequence| {
             walsender.receive(sequence)
         })?);
         drop(walsender);
+        first += commits + UNCOUNTED;
+        let mut relay = Relay::start(&database)?;
+        relayed_us.extend(block(&database, first, commits, &mut |sequence| {
+            relay.client.receive(sequence)
+        })?);
+        drop(relay);
+        first += commits + UNCOUNTED;
         let product = installation.start_streaming(&database)?;
         let mut client = Subscriber::connect(&product.plain())?;
         attach(&database, &mut client)?;
-        let first = first + commits + UNCOUNTED;
         ours_us.extend(block(&database, first, commits, &mut |sequence| {
             client.receive(sequence)
         })?);
@@ -50,7 +58,10 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
     }
     database.drop_slots()?;
     let (ours, bare) = (Distribution::of(ours_us), Distribution::of(bare_us));
-    let mut peers = vec![Measured::new("bare walsender reader", bare.figures())];
+    let mut peers = vec![
+        Measured::new("bare walsender reader", bare.figures()),
+        Measured::new("bare relay", Distribution::of(relayed_us).figures()),
+    ];
     if bench.peers >= Peers::Light {
         peers.push(Measured::from_result(
             "Go: pglogrepl into centrifuge",

@@ -12,7 +12,7 @@ use rowcast_postgres::{ConnectorConfig, Opened, Source, SourceError, Stream};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    ConnectMetrics, ConnectorState, ConnectorStatus,
+    ConnectMetrics, ConnectorState, ConnectorStatus, connectors,
     metadata::MetadataTopics,
     pipeline::Pipeline,
     snapshot,
@@ -72,6 +72,7 @@ impl Connectors {
                 metrics,
                 status,
                 stop,
+                told_unmatched: Vec::new(),
             };
             connector.run().await;
         });
@@ -93,6 +94,8 @@ struct Connector {
     metrics: ConnectMetrics,
     status: StatusSender,
     stop: watch::Receiver<bool>,
+    /// Items of `table.include.list` that an operator was told of.
+    told_unmatched: Vec<String>,
 }
 
 impl Connector {
@@ -115,6 +118,7 @@ impl Connector {
 
     /// Attempts until told to stop (`Ok`) or until going on would be wrong.
     async fn keep_running(&mut self) -> Result<(), ConnectorError> {
+        connectors::register(&self.metadata, &self.config).await?;
         let mut pipeline = self.pipeline()?;
         let mut pause = BACKOFF_MIN;
         loop {
@@ -181,6 +185,17 @@ impl Connector {
         Ok(Some(state))
     }
 
+    /// Names the items of the list that nothing answers to: once, and again when they are others after a reconnect.
+    fn tell_unmatched(&mut self, unmatched: Vec<String>) {
+        for item in unmatched.iter().filter(|item| !self.told_unmatched.contains(item)) {
+            tracing::warn!(
+                connector = %self.config.name,
+                "table.include.list: {item:?} matches no table that is captured; is it misspelt, or not created yet?"
+            );
+        }
+        self.told_unmatched = unmatched;
+    }
+
     /// Checks, and the snapshot if there is one to take. `None`: told to stop.
     async fn open(
         &mut self,
@@ -200,10 +215,14 @@ impl Connector {
             () = told_to_stop(&mut self.stop) => return Ok(None),
             opened = Source::open(&self.config, &resume, &run_id) => opened?,
         };
-        let (server, opened) = opened;
+        let (found, opened) = opened;
+        self.tell_unmatched(found.unmatched);
+        if found.published != resume.published {
+            store.save_published(&found.published).await?;
+        }
         let mut state = State {
-            system_identifier: server.system_identifier,
-            timeline: server.timeline,
+            system_identifier: found.server.system_identifier,
+            timeline: found.server.timeline,
             slot: self.config.slot_name.clone(),
             snapshot_done: true,
             confirmed: resume.confirmed.0,

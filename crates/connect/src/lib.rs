@@ -10,6 +10,7 @@
 mod clock;
 mod confirm;
 mod connector;
+mod connectors;
 mod filled;
 mod held;
 mod metadata;

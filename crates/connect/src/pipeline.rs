@@ -182,12 +182,15 @@ impl Pipeline {
         self.filled.remember(&topic).await?;
         let partitions = topic.all();
         if !self.held.contains_key(&table.topic) {
-            let held = |partition| {
-                Ok(Held::up_to(
-                    last_mark(&*self.log, partition)?.map(|mark| mark.commit_lsn),
-                ))
-            };
-            let held = partitions.iter().map(held).collect::<Result<_, LogError>>()?;
+            let mut held = Vec::with_capacity(partitions.len());
+            for partition in &partitions {
+                let committed = last_mark(&*self.log, partition)?.map(|mark| mark.commit_lsn);
+                if committed.is_none() {
+                    // A table that has no rows is shown as empty once its first transaction has ended, and not before.
+                    self.appender.include(partition)?;
+                }
+                held.push(Held::up_to(committed));
+            }
             self.held.insert(table.topic.clone(), held);
         }
         let unpublished = self.schemas.is_news(&table);

@@ -2,14 +2,15 @@
 //!
 //! Kafka Connect keeps source offsets the same way: key `["<connector>",{"server":"<topic.prefix>"}]`, the last value
 //! holds. How far the data goes is not here but in the control batches beside the data; here is what they cannot tell:
-//! which server the LSNs belong to, whether the snapshot is whole, and the furthest position confirmed while idle.
+//! which server the LSNs belong to, whether the snapshot is whole, and the furthest position confirmed while idle. Under
+//! a key of its own, since it is large and rarely new: which of the publication's entries publish the captured tables.
 
 use std::sync::Arc;
 
 use rowcast_event::{Lsn, TransactionMark};
 use rowcast_log::{Log, LogError, TopicInfo, TopicPartition};
-use rowcast_postgres::{ConnectorConfig, Resume, ServerIdentity};
-use serde::{Deserialize, Serialize};
+use rowcast_postgres::{ConnectorConfig, Published, Resume, ServerIdentity};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::metadata::MetadataTopics;
 
@@ -32,6 +33,7 @@ pub(crate) struct State {
 pub(crate) struct StateStore {
     metadata: Arc<MetadataTopics>,
     key: Vec<u8>,
+    published_key: Vec<u8>,
     topic_prefix: String,
 }
 
@@ -40,9 +42,13 @@ impl StateStore {
         let key = serde_json::json!([config.name, { "server": config.topic_prefix }])
             .to_string()
             .into_bytes();
+        let published_key = serde_json::json!([config.name, { "publication": config.publication_name }])
+            .to_string()
+            .into_bytes();
         StateStore {
             metadata,
             key,
+            published_key,
             topic_prefix: config.topic_prefix.clone(),
         }
     }
@@ -53,17 +59,32 @@ impl StateStore {
 
     /// The last value written, if any.
     pub(crate) fn load(&self) -> Result<Option<State>, LogError> {
+        self.last(&self.key)
+    }
+
+    /// How the captured tables were published when the source was opened last.
+    pub(crate) fn load_published(&self) -> Result<Published, LogError> {
+        Ok(self.last(&self.published_key)?.unwrap_or_default())
+    }
+
+    /// Keeps it; durable when this returns.
+    pub(crate) async fn save_published(&self, published: &Published) -> Result<(), LogError> {
+        let value = serde_json::to_vec(published).expect("a map of numbers is JSON");
+        self.metadata.put(OFFSETS_TOPIC, &self.published_key, &value).await
+    }
+
+    fn last<T: DeserializeOwned>(&self, wanted: &[u8]) -> Result<Option<T>, LogError> {
         let mut last = None;
         self.metadata.scan(OFFSETS_TOPIC, |key, value| {
-            if key == self.key {
+            if key == wanted {
                 last = value.map(<[u8]>::to_vec);
             }
         })?;
         let Some(value) = last else { return Ok(None) };
-        let state = serde_json::from_slice(&value).map_err(|error| {
+        let value = serde_json::from_slice(&value).map_err(|error| {
             LogError::Invalid(format!("topic {OFFSETS_TOPIC} holds a state this version cannot read ({error}); was the data directory written by a newer rowcast?"))
         })?;
-        Ok(Some(state))
+        Ok(Some(value))
     }
 
     /// Writes the state; durable when this returns.
@@ -103,6 +124,7 @@ impl StateStore {
             snapshot_done: state.is_some_and(|s| s.snapshot_done),
             mark,
             confirmed: Lsn(state.map_or(0, |s| s.confirmed)),
+            published: self.load_published()?,
             ..Resume::default()
         })
     }

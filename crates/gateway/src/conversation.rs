@@ -6,8 +6,8 @@
 use std::{sync::Arc, task::Context, time::Instant};
 
 use rowcast_protocol::{
-    ClientMessage, Cursor, CursorError, ErrorCode, Failure, Ping, Pong, ProtocolError, RawSchema, ResetReason,
-    ServerMessage, Subscribe, Subscribed, Unsubscribe, Unsubscribed,
+    ClientMessage, Cursor, CursorError, ErrorCode, Failure, Ping, Pong, ProtocolError, ResetReason, ServerMessage,
+    Subscribe, Subscribed, Unsubscribe, Unsubscribed,
 };
 
 use crate::{
@@ -74,7 +74,7 @@ impl Conversation {
             allowance,
         };
         if !speaks_v1 {
-            conversation.follow_topics(gateway, Start::Now);
+            conversation.follow_topics(gateway, &Start::Now);
         }
         conversation
     }
@@ -91,18 +91,23 @@ impl Conversation {
         }
         self.subscriptions
             .retain(|subscription| !subscription.topic().is_gone());
-        self.follow_topics(gateway, Start::From(0));
+        self.follow_topics(gateway, &Start::From(Vec::new()));
     }
 
-    fn follow_topics(&mut self, gateway: &Gateway, start: Start) {
+    fn follow_topics(&mut self, gateway: &Gateway, start: &Start) {
         for topic in gateway.topics() {
             if !self
                 .subscriptions
                 .iter()
                 .any(|subscription| Arc::ptr_eq(subscription.topic(), &topic))
             {
-                self.subscriptions
-                    .push(Subscription::new(topic, Format::Raw, start, false, self.signal.clone()));
+                self.subscriptions.push(Subscription::new(
+                    topic,
+                    Format::Raw,
+                    start.clone(),
+                    false,
+                    self.signal.clone(),
+                ));
             }
         }
     }
@@ -128,6 +133,7 @@ impl Conversation {
                     code,
                     message,
                     sub: None,
+                    topic: None,
                     r#ref: reference,
                 })
             },
@@ -161,7 +167,7 @@ impl Conversation {
         let start = start_of(&topic, subscribe.snapshot, subscribe.cursor.as_deref());
         let start = start.map_err(|error| refuse(ErrorCode::BadCursor, error.to_string()))?;
         let subscription = Subscription::new(topic, Format::V1, start, subscribe.snapshot, self.signal.clone());
-        let schema = schema_at(subscription.topic(), start);
+        let schema = subscription.shape().map(|shape| shape.schema.clone());
         // Most clients have one: room for four, as a vector would take, is memory for nothing.
         self.subscriptions.reserve_exact(1);
         self.subscriptions.push(subscription);
@@ -235,10 +241,7 @@ pub(crate) fn start_of(topic: &Topic, snapshot: bool, cursor: Option<&str>) -> R
         return Ok(if snapshot { Start::Rows } else { Start::Now });
     };
     match Cursor::decode(cursor, &topic.cursor_key) {
-        Ok(Cursor { next_offsets }) => match next_offsets[..] {
-            [offset] => Ok(Start::From(offset)),
-            _ => Err(CursorError::Forged),
-        },
+        Ok(Cursor { next_offsets }) => Ok(Start::From(next_offsets)),
         Err(CursorError::OtherTopic) => Ok(Start::Anew(ResetReason::OtherTopic)),
         Err(CursorError::OtherEpoch) => Ok(Start::Anew(ResetReason::OtherEpoch)),
         Err(error) => Err(error),
@@ -248,17 +251,4 @@ pub(crate) fn start_of(topic: &Topic, snapshot: bool, cursor: Option<&str>) -> R
 pub(crate) fn unknown_topic(topic: &str) -> String {
     let topic: String = topic.chars().take(249).collect();
     format!("there is no topic {topic:?}; its name is the connector's topic.prefix, the schema and the table")
-}
-
-fn schema_at(topic: &Topic, start: Start) -> Option<RawSchema> {
-    topic.shared.schemas.catch_up();
-    let offset = match start {
-        Start::From(offset) => offset,
-        Start::Rows | Start::Now | Start::Anew(_) => topic.end_offset(),
-    };
-    topic
-        .shared
-        .schemas
-        .at(&topic.name, offset)
-        .map(|shape| shape.schema.clone())
 }

@@ -27,7 +27,7 @@ use tokio::{
 use crate::{
     Gateway, handshake,
     handshake::Refused,
-    session,
+    hosts, session,
     signal::{Reason, Signal},
     sse::{self, EventStream},
 };
@@ -167,6 +167,9 @@ impl Connection {
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
         if let Err(refused) = handshake::check_host(&head) {
+            return refusal(refused);
+        }
+        if let Err(refused) = hosts::check(&head, &self.gateway.options.allowed_hosts) {
             return refusal(refused);
         }
         match head.uri.path() {

@@ -5,7 +5,7 @@
 
 use rowcast_log::Record;
 use rowcast_protocol::{
-    ChangeParts, CursorKey, ErrorCode, Failure, Live, Reset, ResetReason, SchemaChange, ServerMessage,
+    ChangeParts, CursorKey, ErrorCode, Failure, Fresh, Live, Reset, ResetReason, SchemaChange, ServerMessage, Stale,
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     frame::Opcode,
     frames::{Frames, FramesBuilder},
     json, keys,
+    placed::Placed,
     schemas::{Schemas, Shape},
     unreadable::Unreadable,
     wrapping::key_payload,
@@ -45,17 +46,17 @@ pub(crate) struct Voice {
 /// What a run of records in order needs to remember from one to the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Progress {
-    /// Schemas that hold from this offset or a later one have not been told.
+    /// Schemas that hold from this place or a later one have not been told.
     untold_from: u64,
     /// The client knows that some records are not JSON.
     told_unreadable: bool,
 }
 
 impl Progress {
-    /// For clients that know the schema of all before this offset.
-    pub(crate) fn from(offset: u64) -> Progress {
+    /// For clients that know the schema of all before this place.
+    pub(crate) fn from(place: u64) -> Progress {
         Progress {
-            untold_from: offset,
+            untold_from: place,
             told_unreadable: false,
         }
     }
@@ -70,28 +71,33 @@ pub(crate) struct FilledRow {
 }
 
 impl Voice {
-    /// Appends what clients get for one record: often one message, sometimes none.
+    /// Appends what clients get for one record: often one message, sometimes none. Who has it goes on from `next_offsets`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the hot path borrows from five owners, and a struct of them is built once for each record"
+    )]
     pub(crate) fn record(
         &self,
-        record: &Record<'_>,
+        placed: &Placed<'_>,
+        next_offsets: &[u64],
         change: Result<&Envelope<'_>, NotAChange>,
         filled: Option<&FilledRow>,
         schemas: &Schemas,
         progress: &mut Progress,
         out: &mut FramesBuilder,
     ) {
-        let next_offset = record.offset.0 + 1;
+        let (record, next_place) = (&placed.record, placed.place + 1);
         if self.format == Format::Raw {
             let commit_ts_us = change.map_or(0, Envelope::commit_ts_us);
             return record
                 .value
-                .map_or((), |value| self.raw(value, next_offset, commit_ts_us, out));
+                .map_or((), |value| self.raw(value, next_place, commit_ts_us, out));
         }
         let seen = match change {
             Ok(change) if json::is_json(change.text) => {
-                self.shape_before(record.offset.0, schemas, progress, out);
-                self.change(record, change, filled, out);
-                return out.end(next_offset, change.commit_ts_us());
+                self.shape_before(placed.place, schemas, progress, out);
+                self.change(record, next_offsets, change, filled, out);
+                return out.end(next_place, change.commit_ts_us());
             }
             Ok(change) => Unreadable::of(change.text),
             Err(NotAChange::NotJson(seen)) => seen,
@@ -99,17 +105,12 @@ impl Voice {
         };
         if !progress.told_unreadable {
             progress.told_unreadable = true;
-            self.complaint(seen.sentence(&self.topic, record.offset.0), out);
-            out.end(next_offset, 0);
+            self.complaint(Some(seen.sentence(&self.topic, record.offset.0)), out);
+            out.end(next_place, 0);
         }
     }
 
-    /// Appends that records are left out because they are not JSON; the caller ends the frame.
-    pub(crate) fn complaint(&self, sentence: String, out: &mut FramesBuilder) {
-        self.error(ErrorCode::NotJson, sentence, false, out);
-    }
-
-    fn raw(&self, value: &[u8], next_offset: u64, commit_ts_us: i64, out: &mut FramesBuilder) {
+    fn raw(&self, value: &[u8], next_place: u64, commit_ts_us: i64, out: &mut FramesBuilder) {
         let opcode = if std::str::from_utf8(value).is_ok() {
             Opcode::Text
         } else {
@@ -118,12 +119,19 @@ impl Voice {
         let start = out.start_message();
         out.buffer.extend_from_slice(value);
         out.seal_message(start, opcode);
-        out.end(next_offset, commit_ts_us);
+        out.end(next_place, commit_ts_us);
     }
 
-    fn change(&self, record: &Record<'_>, change: &Envelope<'_>, filled: Option<&FilledRow>, out: &mut FramesBuilder) {
+    fn change(
+        &self,
+        record: &Record<'_>,
+        next_offsets: &[u64],
+        change: &Envelope<'_>,
+        filled: Option<&FilledRow>,
+        out: &mut FramesBuilder,
+    ) {
         let mut cursor = Vec::with_capacity(64);
-        self.cursor_key.write(&[record.offset.0 + 1], &mut cursor);
+        self.cursor_key.write(next_offsets, &mut cursor);
         let key = key_payload(record.key).map(keys::as_json);
         let unchanged: Vec<&str> = filled
             .iter()
@@ -146,14 +154,14 @@ impl Voice {
         });
     }
 
-    /// Tells the shape of the record at `offset` if it is not the one that was told. Part of the change's own frame:
+    /// Tells the shape of the record at `place` if it is not the one that was told. Part of the change's own frame:
     /// who goes on from between the two has seen neither.
-    fn shape_before(&self, offset: u64, schemas: &Schemas, progress: &mut Progress, out: &mut FramesBuilder) {
-        if schemas.first_from(&self.topic, progress.untold_from) > offset {
+    fn shape_before(&self, place: u64, schemas: &Schemas, progress: &mut Progress, out: &mut FramesBuilder) {
+        if schemas.first_from(&self.topic, progress.untold_from) > place {
             return;
         }
-        progress.untold_from = offset + 1;
-        if let Some(shape) = schemas.at(&self.topic, offset) {
+        progress.untold_from = place + 1;
+        if let Some(shape) = schemas.at(&self.topic, place) {
             self.schema(&shape, out);
         }
     }
@@ -168,15 +176,30 @@ impl Voice {
     }
 
     /// Appends "from here on it is live"; the caller ends the frame.
-    pub(crate) fn live(&self, next_offset: u64, out: &mut FramesBuilder) {
+    pub(crate) fn live(&self, next_offsets: &[u64], out: &mut FramesBuilder) {
         let mut cursor = Vec::new();
-        self.cursor_key.write(&[next_offset], &mut cursor);
+        self.cursor_key.write(next_offsets, &mut cursor);
         let text = String::from_utf8(cursor.clone()).expect("base64 is ASCII");
         let message = ServerMessage::Live(Live {
             sub: self.sub,
             cursor: text,
         });
         self.message("live", Some(&cursor), &message, out);
+    }
+
+    /// Appends "nothing is heard of the source since" or "it is heard of again"; the caller ends the frame.
+    pub(crate) fn freshness(&self, stale_since_ms: Option<i64>, out: &mut FramesBuilder) {
+        let (event, message) = match stale_since_ms {
+            Some(since_ms) => (
+                "stale",
+                ServerMessage::Stale(Stale {
+                    sub: self.sub,
+                    since_ms,
+                }),
+            ),
+            None => ("fresh", ServerMessage::Fresh(Fresh { sub: self.sub })),
+        };
+        self.message(event, None, &message, out);
     }
 
     /// Appends "forget what you have"; the caller ends the frame.
@@ -189,14 +212,33 @@ impl Voice {
         self.message("reset", None, &message, out);
     }
 
-    /// Appends an error, naming the subscription if that has `ended` it; the caller ends the frame.
-    pub(crate) fn error(&self, code: ErrorCode, message: String, ended: bool, out: &mut FramesBuilder) {
+    /// Appends why this subscription has ended; the caller ends the frame.
+    pub(crate) fn end(&self, code: ErrorCode, message: String, out: &mut FramesBuilder) {
         let failure = Failure {
             code,
             message,
-            sub: ended.then_some(self.sub),
+            sub: Some(self.sub),
+            topic: None,
             r#ref: None,
         };
+        self.error(failure, out);
+    }
+
+    /// Appends that records are left out because they are not JSON, if so; the caller ends the frame.
+    pub(crate) fn complaint(&self, sentence: Option<String>, out: &mut FramesBuilder) {
+        let failure = sentence.map(|message| Failure {
+            code: ErrorCode::NotJson,
+            message,
+            sub: None,
+            topic: Some(self.topic.to_string()),
+            r#ref: None,
+        });
+        if let Some(failure) = failure {
+            self.error(failure, out);
+        }
+    }
+
+    fn error(&self, failure: Failure, out: &mut FramesBuilder) {
         self.message("error", None, &ServerMessage::Error(failure), out);
     }
 
@@ -240,11 +282,11 @@ impl Voice {
     }
 
     /// One message as a block of its own.
-    pub(crate) fn block(&self, next_offset: u64, write: impl FnOnce(&Voice, &mut FramesBuilder)) -> Frames {
+    pub(crate) fn block(&self, next_place: u64, write: impl FnOnce(&Voice, &mut FramesBuilder)) -> Frames {
         let mut out = FramesBuilder::default();
         write(self, &mut out);
         if out.len() > 0 {
-            out.end(next_offset, 0);
+            out.end(next_place, 0);
         }
         out.take()
     }

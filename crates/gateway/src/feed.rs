@@ -14,7 +14,7 @@ use crate::{
     encode::Voice,
     frames::Frames,
     replay::Replayed,
-    ring::{Place, Ring, Slice},
+    ring::{Point, Ring, Slice},
     signal::{Reason, Signal},
 };
 
@@ -40,11 +40,11 @@ struct Members {
 }
 
 impl Feed {
-    pub(crate) fn new(voice: Voice, next_offset: u64, ring_bytes_max: usize) -> Feed {
+    pub(crate) fn new(voice: Voice, next_place: u64, ring_bytes_max: usize) -> Feed {
         Feed {
             voice,
             replayed: Replayed::default(),
-            ring: Mutex::new(Ring::new(next_offset, ring_bytes_max)),
+            ring: Mutex::new(Ring::new(next_place, ring_bytes_max)),
             end_position: AtomicU64::new(0),
             measured: AtomicU64::new(0),
             members: Mutex::default(),
@@ -56,20 +56,20 @@ impl Feed {
         self.member_count.load(Ordering::Acquire) > 0
     }
 
-    /// Adds the frames of the records from `first_offset` to `next_offset` and wakes everyone.
-    pub(crate) fn publish(&self, first_offset: u64, frames: Frames, next_offset: u64) {
+    /// Adds the frames of the records from `first_place` to `next_place` and wakes everyone.
+    pub(crate) fn publish(&self, first_place: u64, frames: Frames, next_place: u64) {
         let mut ring = self.ring.lock();
-        ring.push(first_offset, frames, next_offset);
+        ring.push(first_place, frames, next_place);
         self.end_position.store(ring.end().position, Ordering::Release);
         drop(ring);
         self.wake_all();
     }
 
-    /// Goes on from `next_offset` without frames: nobody listens, or the view was built first.
-    pub(crate) fn skip_to(&self, next_offset: u64) {
+    /// Goes on from `next_place` without frames: nobody listens, or the view was built first.
+    pub(crate) fn skip_to(&self, next_place: u64) {
         let mut ring = self.ring.lock();
-        if ring.end().offset != next_offset {
-            ring.skip_to(next_offset);
+        if ring.end().place != next_place {
+            ring.skip_to(next_place);
             self.end_position.store(ring.end().position, Ordering::Release);
         }
     }
@@ -85,13 +85,13 @@ impl Feed {
         self.end_position.load(Ordering::Acquire) != position
     }
 
-    pub(crate) fn end(&self) -> Place {
+    pub(crate) fn end(&self) -> Point {
         self.ring.lock().end()
     }
 
     /// See [`Ring::seek`].
-    pub(crate) fn seek(&self, offset: u64) -> Option<Place> {
-        self.ring.lock().seek(offset)
+    pub(crate) fn seek(&self, place: u64) -> Option<Point> {
+        self.ring.lock().seek(place)
     }
 
     /// See [`Ring::read`].

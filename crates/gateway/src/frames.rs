@@ -1,6 +1,6 @@
 //! Blocks of encoded frames: what rings keep, what snapshots and replays hand over, what sockets are given.
 //!
-//! A block is one run of bytes with a table that says where each frame ends and from which offset a client that has
+//! A block is one run of bytes with a table that says where each frame ends and from which place a client that has
 //! it goes on. Immutable once built, shared by all who send it.
 
 use bytes::Bytes;
@@ -12,8 +12,8 @@ use crate::frame::{self, HEADER_BYTES_MAX, Opcode};
 pub(crate) struct FrameEnd {
     /// Bytes from the block's start.
     pub(crate) end: u32,
-    /// A client that has this frame needs the log from here on.
-    pub(crate) next_offset: u64,
+    /// A client that has this frame goes on from this place.
+    pub(crate) next_place: u64,
     /// When the change was committed, microseconds since 1970; 0 where that is not known or means nothing.
     pub(crate) commit_ts_us: i64,
 }
@@ -89,11 +89,11 @@ impl FramesBuilder {
     }
 
     /// Ends what a client gets as a whole: a message, or a schema with the change that needs it.
-    pub(crate) fn end(&mut self, next_offset: u64, commit_ts_us: i64) {
+    pub(crate) fn end(&mut self, next_place: u64, commit_ts_us: i64) {
         let end = u32::try_from(self.buffer.len()).expect("blocks are bounded far below 4 GiB");
         self.ends.push(FrameEnd {
             end,
-            next_offset,
+            next_place,
             commit_ts_us,
         });
     }

@@ -24,25 +24,30 @@ use parking_lot::Mutex;
 use rowcast_log::Log;
 use tokio::{net::TcpListener, sync::watch, task::AbortHandle};
 
+mod apart;
 mod connect_schema;
 mod conversation;
 mod door;
 mod encode;
 mod envelope;
 mod feed;
+mod follower;
 pub mod frame;
 mod frames;
 mod handshake;
+mod hosts;
 mod json;
 mod keys;
 mod metrics;
 mod options;
+mod placed;
 mod readers;
 mod reading;
 mod registry;
 mod replay;
 mod ring;
 mod schemas;
+mod sequence;
 mod session;
 mod shapes;
 mod signal;
@@ -56,6 +61,7 @@ mod view;
 mod wrapping;
 
 pub use door::Pages;
+pub use hosts::AllowedHosts;
 pub use metrics::GatewayMetrics;
 pub use options::GatewayOptions;
 
@@ -141,7 +147,7 @@ impl Gateway {
     /// Waits until the views of all topics that exist now are complete.
     pub async fn ready(&self) {
         for topic in self.topics() {
-            topic.ready().await;
+            topic.caught_up().await;
         }
     }
 
@@ -180,15 +186,12 @@ impl Gateway {
         });
         let mut changed = topics.len() < before;
         for info in infos.iter().filter(|info| !info.name.starts_with("__")) {
-            if topics.contains_key(&info.name) {
-                continue;
-            }
-            if info.partitions != 1 {
-                tracing::warn!(topic = %info.name, partitions = info.partitions, "only topics of one partition are served");
+            if let Some(known) = topics.get(&info.name) {
+                known.grow(info);
                 continue;
             }
             let topic = Arc::new(Topic::new(info, self.shared.clone()));
-            self.spawn(topic::follow(topic.clone()));
+            self.spawn(follower::follow(topic.clone()));
             topics.insert(info.name.clone(), topic);
             changed = true;
         }

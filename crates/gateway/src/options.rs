@@ -4,12 +4,16 @@
 
 use std::time::Duration;
 
+use crate::AllowedHosts;
+
 /// What the gateway allows. [`GatewayOptions::default`] is what we run with.
 #[derive(Clone, Debug)]
 pub struct GatewayOptions {
     /// Origins (`https://shop.example`) that may connect besides the one that served the page (same host and port as
     /// the request's `Host`). Compared as browsers send them: lower case, no trailing slash.
     pub allowed_origins: Vec<String>,
+    /// The names under which this server answers, at any port; another `Host` gets 421.
+    pub allowed_hosts: AllowedHosts,
     /// Open connections of any kind; one more gets 503 with `Retry-After`.
     ///
     /// 15,000 leaves room below the usual limit of 20,000 descriptors for the log's files and everything else.
@@ -53,6 +57,7 @@ impl Default for GatewayOptions {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         GatewayOptions {
             allowed_origins: Vec::new(),
+            allowed_hosts: AllowedHosts::loopback(),
             connections_max: 15_000,
             message_bytes_max: 64 * 1024,
             message_fragments_max: 1_024,

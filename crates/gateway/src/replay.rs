@@ -1,12 +1,12 @@
 //! Reads a feed's past from the log, for those who are further behind than its ring.
 //!
-//! The log is cut into blocks at fixed offsets, so that all who replay get the same blocks, and the last few are kept:
+//! The log is cut into blocks at fixed places, so that all who replay get the same blocks, and the last few are kept:
 //! when thousands of clients come back at once they are some blocks apart at most, and each block is encoded once.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
-use rowcast_log::{LogError, Offset};
+use rowcast_log::LogError;
 
 use crate::{
     encode::{Progress, Voice},
@@ -16,8 +16,8 @@ use crate::{
     topic::Topic,
 };
 
-/// Offsets of one block: 40 KiB of our usual rows. What a client that stops reading may keep alive.
-const BLOCK_OFFSETS: u64 = 64;
+/// Places of one block: 40 KiB of our usual rows. What a client that stops reading may keep alive.
+const BLOCK_PLACES: u64 = 64;
 
 /// A block of large rows ends early, at the record that takes it beyond this.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -25,11 +25,11 @@ const BLOCK_BYTES: usize = 64 * 1024;
 /// Blocks that a feed keeps: a replay that is that far ahead of another shares nothing with it.
 const BLOCKS_KEPT: usize = 16;
 
-/// Encoded records of the log, from an offset that everyone computes alike.
+/// Encoded records of the log, from an place that everyone computes alike.
 #[derive(Clone, Debug)]
 struct Block {
-    first_offset: u64,
-    next_offset: u64,
+    first_place: u64,
+    next_place: u64,
     frames: Arc<Frames>,
 }
 
@@ -45,38 +45,38 @@ pub(crate) struct Part {
     pub(crate) frames: Arc<Frames>,
     /// Where the client's frames begin.
     pub(crate) from: usize,
-    pub(crate) next_offset: u64,
+    pub(crate) next_place: u64,
 }
 
 impl Replayed {
-    /// What a client that needs the log from `offset` on gets next. Without frames when there was nothing for clients
+    /// What a client that needs the log from `place` on gets next. Without frames when there was nothing for clients
     /// in it, or at the log's end.
-    pub(crate) fn read(&self, topic: &Topic, voice: &Voice, offset: u64) -> Result<Part, LogError> {
-        let earliest = topic.shared.log.earliest(&topic.partition)?.0;
-        if offset < earliest {
-            let partition = topic.partition.to_string();
+    pub(crate) fn read(&self, topic: &Topic, voice: &Voice, place: u64) -> Result<Part, LogError> {
+        let earliest = topic.earliest_place()?;
+        if place < earliest {
+            let partition = topic.name.to_string();
             return Err(LogError::OutOfRange {
                 partition,
-                asked: offset,
+                asked: place,
                 earliest,
             });
         }
-        let mut first = (offset - offset % BLOCK_OFFSETS).max(earliest);
+        let mut first = (place - place % BLOCK_PLACES).max(earliest);
         loop {
             let block = self.block(topic, voice, first)?;
-            // At the log's end, or the offset is in this block.
-            if block.next_offset > offset || block.next_offset == first {
-                let before = block.frames.ends.partition_point(|frame| frame.next_offset <= offset);
+            // At the log's end, or the place is in this block.
+            if block.next_place > place || block.next_place == first {
+                let before = block.frames.ends.partition_point(|frame| frame.next_place <= place);
                 let from = before
                     .checked_sub(1)
                     .map_or(0, |frame| block.frames.ends[frame].end as usize);
                 return Ok(Part {
                     frames: block.frames,
                     from,
-                    next_offset: block.next_offset.max(offset),
+                    next_place: block.next_place.max(place),
                 });
             }
-            first = block.next_offset;
+            first = block.next_place;
         }
     }
 
@@ -85,17 +85,17 @@ impl Replayed {
         self.blocks.lock().clear();
     }
 
-    fn block(&self, topic: &Topic, voice: &Voice, first_offset: u64) -> Result<Block, LogError> {
+    fn block(&self, topic: &Topic, voice: &Voice, first_place: u64) -> Result<Block, LogError> {
         let kept = self
             .blocks
             .lock()
             .iter()
-            .find(|block| block.first_offset == first_offset)
+            .find(|block| block.first_place == first_place)
             .cloned();
         if let Some(block) = kept {
             return Ok(block);
         }
-        let (block, whole) = encode(topic, voice, first_offset)?;
+        let (block, whole) = encode(topic, voice, first_place)?;
         if whole {
             let mut blocks = self.blocks.lock();
             if blocks.len() >= BLOCKS_KEPT {
@@ -107,31 +107,43 @@ impl Replayed {
     }
 }
 
-/// Encodes the block that begins at this offset, and tells whether the log will never have more of it.
-fn encode(topic: &Topic, voice: &Voice, first_offset: u64) -> Result<(Block, bool), LogError> {
+/// Encodes the block that begins at this place, and tells whether the log will never have more of it.
+fn encode(topic: &Topic, voice: &Voice, first_place: u64) -> Result<(Block, bool), LogError> {
     let shared = &topic.shared;
     shared.schemas.catch_up();
-    let whole_end = first_offset - first_offset % BLOCK_OFFSETS + BLOCK_OFFSETS;
+    let whole_end = first_place - first_place % BLOCK_PLACES + BLOCK_PLACES;
     // What the follower has not seen is the ring's to tell, and its shapes are not known yet.
     let end = whole_end.min(topic.published());
-    let mut reading = Reading::new(shared.log.clone(), topic.partition.clone());
+    // Where the log cannot say how far everybody had got, nothing can be gone on from.
+    let mut offsets = topic.offsets(first_place).ok_or_else(|| LogError::OutOfRange {
+        partition: topic.name.to_string(),
+        asked: first_place,
+        earliest: first_place + 1,
+    })?;
+    let partitions = topic.partitions().into_iter();
+    let mut readings: Vec<Reading> = partitions
+        .map(|partition| Reading::new(shared.log.clone(), partition))
+        .collect();
     let mut out = FramesBuilder::default();
-    let mut progress = Progress::from(first_offset);
-    let mut next_offset = first_offset;
+    let mut progress = Progress::from(first_place);
+    let mut next_place = first_place;
     let mut whole = false;
-    while !whole && next_offset < end {
-        let chunk = shared.log.read(&topic.partition, Offset(next_offset), READ_BYTES)?;
+    while !whole && next_place < end {
+        let chunk = topic.read(next_place, READ_BYTES)?;
         if chunk.is_empty() {
             break;
         }
-        next_offset = chunk.next_offset().0.min(end);
-        for record in chunk.records().take_while(|record| record.offset.0 < end) {
-            let change = reading.read(&record, true);
+        let number = chunk.partition as usize;
+        next_place = chunk.next_place().min(end);
+        for placed in chunk.records().take_while(|placed| placed.place < end) {
+            let change = readings[number].read(&placed.record, true);
             let change = change.as_ref().map_err(|not| *not);
             let row = change.ok().and_then(|change| change.after);
-            let filled = row.and_then(|row| topic.filled_late(row, record.offset.0));
+            let filled = row.and_then(|row| topic.filled_late(row, placed.spot()));
+            offsets[number] = placed.record.offset.0 + 1;
             voice.record(
-                &record,
+                &placed,
+                &offsets,
                 change,
                 filled.as_ref(),
                 &shared.schemas,
@@ -139,17 +151,18 @@ fn encode(topic: &Topic, voice: &Voice, first_offset: u64) -> Result<(Block, boo
                 &mut out,
             );
             if out.len() >= BLOCK_BYTES {
-                next_offset = record.offset.0 + 1;
+                next_place = placed.place + 1;
                 whole = true;
                 break;
             }
         }
-        whole |= next_offset == whole_end;
+        offsets[number] = chunk.next_offset();
+        whole |= next_place == whole_end;
     }
     Ok((
         Block {
-            first_offset,
-            next_offset,
+            first_place,
+            next_place,
             frames: Arc::new(out.take()),
         },
         whole,

@@ -15,26 +15,26 @@ const JOIN_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Ring {
     blocks: VecDeque<Block>,
-    /// Position and offset before the first block, and after the last.
-    start: Place,
-    end: Place,
+    /// Before the first block, and after the last.
+    start: Point,
+    end: Point,
     memory_bytes: usize,
     bytes_max: usize,
 }
 
 #[derive(Debug)]
 struct Block {
-    start: Place,
+    start: Point,
     frames: Arc<Frames>,
 }
 
-/// The same place in a feed and in its log.
+/// The same point in a feed's bytes and in its topic's records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Point {
     /// Bytes since the feed began.
     pub(crate) position: u64,
-    /// A session here needs the log from this offset on.
-    pub(crate) offset: u64,
+    /// A session here goes on from this place.
+    pub(crate) place: u64,
 }
 
 /// Frames from a position on: a block and where in it they begin.
@@ -45,26 +45,26 @@ pub(crate) struct Slice {
 }
 
 impl Ring {
-    pub(crate) fn new(offset: u64, bytes_max: usize) -> Ring {
-        let place = Place { position: 0, offset };
+    pub(crate) fn new(place: u64, bytes_max: usize) -> Ring {
+        let point = Point { position: 0, place };
         Ring {
             blocks: VecDeque::new(),
-            start: place,
-            end: place,
+            start: point,
+            end: point,
             memory_bytes: 0,
             bytes_max,
         }
     }
 
-    pub(crate) fn end(&self) -> Place {
+    pub(crate) fn end(&self) -> Point {
         self.end
     }
 
-    /// Adds the frames of the records from `first_offset` on; a session that has them all goes on from `next_offset`.
+    /// Adds the frames of the records from `first_place` on; a session that has them all goes on from `next_place`.
     /// What came before and is not here (nobody listened) is left to the log.
-    pub(crate) fn push(&mut self, first_offset: u64, frames: Frames, next_offset: u64) {
-        if first_offset != self.end.offset {
-            self.skip_to(first_offset);
+    pub(crate) fn push(&mut self, first_place: u64, frames: Frames, next_place: u64) {
+        if first_place != self.end.place {
+            self.skip_to(first_place);
         }
         if !frames.is_empty() {
             let start = self.end;
@@ -76,42 +76,42 @@ impl Ring {
             });
             self.join_small();
         }
-        self.end.offset = next_offset;
+        self.end.place = next_place;
         while self.memory_bytes > self.bytes_max {
             self.drop_oldest();
         }
     }
 
-    /// Forgets all frames and goes on from `offset`. The position moves too: a session that stood at the end has
+    /// Forgets all frames and goes on from `place`. The position moves too: a session that stood at the end has
     /// missed something, and finds out.
-    pub(crate) fn skip_to(&mut self, offset: u64) {
+    pub(crate) fn skip_to(&mut self, place: u64) {
         self.blocks.clear();
         self.memory_bytes = 0;
-        self.end = Place {
+        self.end = Point {
             position: self.end.position + 1,
-            offset,
+            place,
         };
         self.start = self.end;
     }
 
-    /// The place of the first frame that a session at `offset` has not seen; `None` if it may be gone, or is still to
+    /// The place of the first frame that a session at `place` has not seen; `None` if it may be gone, or is still to
     /// come.
-    pub(crate) fn seek(&self, offset: u64) -> Option<Place> {
-        if offset < self.start.offset || offset > self.end.offset {
+    pub(crate) fn seek(&self, place: u64) -> Option<Point> {
+        if place < self.start.place || place > self.end.place {
             return None;
         }
-        if offset == self.end.offset {
+        if place == self.end.place {
             return Some(self.end);
         }
-        let index = self.blocks.partition_point(|block| block.last_offset() <= offset);
+        let index = self.blocks.partition_point(|block| block.last_place() <= place);
         let Some(block) = self.blocks.get(index) else {
             return Some(self.end);
         };
-        let frame = block.frames.ends.partition_point(|frame| frame.next_offset <= offset);
+        let frame = block.frames.ends.partition_point(|frame| frame.next_place <= place);
         let from = frame.checked_sub(1).map_or(0, |before| block.frames.ends[before].end);
-        Some(Place {
+        Some(Point {
             position: block.start.position + u64::from(from),
-            offset,
+            place,
         })
     }
 
@@ -152,9 +152,9 @@ impl Ring {
         self.memory_bytes -= oldest.frames.memory_bytes();
         self.start = match self.blocks.front() {
             // What was sent without frames of its own after the dropped block is not needed again.
-            Some(block) => Place {
+            Some(block) => Point {
                 position: block.start.position,
-                offset: oldest.last_offset(),
+                place: oldest.last_place(),
             },
             None => self.end,
         };
@@ -166,11 +166,11 @@ impl Block {
         self.start.position + self.frames.bytes.len() as u64
     }
 
-    fn last_offset(&self) -> u64 {
+    fn last_place(&self) -> u64 {
         self.frames
             .ends
             .last()
-            .map_or(self.start.offset, |frame| frame.next_offset)
+            .map_or(self.start.place, |frame| frame.next_place)
     }
 }
 
@@ -180,12 +180,12 @@ mod tests {
     use crate::frames::FramesBuilder;
     use proptest::prelude::*;
 
-    fn block(first_offset: u64, lengths: &[usize]) -> Frames {
+    fn block(first_place: u64, lengths: &[usize]) -> Frames {
         let mut builder = FramesBuilder::default();
         for (index, length) in lengths.iter().enumerate() {
-            let offset = first_offset + index as u64;
-            builder.buffer.extend(std::iter::repeat_n(offset as u8, *length));
-            builder.end(offset + 1, 0);
+            let place = first_place + index as u64;
+            builder.buffer.extend(std::iter::repeat_n(place as u8, *length));
+            builder.end(place + 1, 0);
         }
         builder.take()
     }
@@ -207,23 +207,23 @@ mod tests {
         ) {
             let mut ring = Ring::new(0, bytes_max);
             let mut sent: Vec<(u64, usize)> = Vec::new();
-            let mut offset = 0;
+            let mut place = 0;
             for (lengths, control) in blocks {
-                sent.extend(lengths.iter().enumerate().map(|(index, length)| (offset + index as u64, *length)));
-                let frames = block(offset, &lengths);
-                let first_offset = offset;
-                offset += lengths.len() as u64 + control;
-                ring.push(first_offset, frames, offset);
+                sent.extend(lengths.iter().enumerate().map(|(index, length)| (place + index as u64, *length)));
+                let frames = block(place, &lengths);
+                let first_place = place;
+                place += lengths.len() as u64 + control;
+                ring.push(first_place, frames, place);
                 prop_assert!(ring.memory_bytes <= bytes_max);
             }
-            prop_assert_eq!(ring.end().offset, offset);
-            prop_assert!(ring.seek(offset + 1).is_none());
-            for from in 0..=offset {
+            prop_assert_eq!(ring.end().place, place);
+            prop_assert!(ring.seek(place + 1).is_none());
+            for from in 0..=place {
                 let expected: Vec<u8> =
                     sent.iter().filter(|(at, _)| *at >= from).flat_map(|(at, len)| vec![*at as u8; *len]).collect();
                 match ring.seek(from) {
                     Some(place) => prop_assert_eq!(read_all(&ring, place.position), Some(expected)),
-                    None => prop_assert!(from < ring.start.offset),
+                    None => prop_assert!(from < ring.start.place),
                 }
             }
         }
@@ -232,8 +232,8 @@ mod tests {
     #[test]
     fn many_small_blocks_need_few_slices() {
         let mut ring = Ring::new(0, 4 * 1024 * 1024);
-        for offset in 0..1000 {
-            ring.push(offset, block(offset, &[60]), offset + 1);
+        for place in 0..1000 {
+            ring.push(place, block(place, &[60]), place + 1);
         }
         assert!(ring.blocks.len() <= 12, "{} blocks", ring.blocks.len());
     }

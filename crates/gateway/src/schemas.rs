@@ -1,10 +1,16 @@
-//! Knows which shape a topic's rows have from which offset on.
+//! Knows which shape a topic's rows have from which place on.
 //!
 //! Two sources, one structure: our capture's word, and for topics that somebody else fills what their records carry.
 //! Capture writes a topic's schema durably to [`TOPIC`] before the first record of that shape, so whoever reads this
 //! topic up to its end before looking at a record knows the record's schema. Knows nothing of what a schema says.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use rowcast_log::{Log, Offset, TopicPartition};
@@ -27,7 +33,7 @@ const LEARNED_MAX: usize = 1024;
 /// One shape of one topic.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
-    pub(crate) from_offset: u64,
+    pub(crate) from_place: u64,
     pub(crate) schema: RawSchema,
 }
 
@@ -42,7 +48,9 @@ struct State {
     reading: Option<Reading>,
     /// By offset; shapes are few and never forgotten.
     shapes: HashMap<Arc<str>, Vec<Arc<Shape>>>,
-    /// By offset, for topics of which capture says nothing: what followers found in records.
+    /// Up to which place each topic's records were published.
+    published: HashMap<Arc<str>, Arc<AtomicU64>>,
+    /// By place, for topics of which capture says nothing: what followers found in records.
     learned: HashMap<Arc<str>, Vec<Arc<Shape>>>,
 }
 
@@ -84,6 +92,7 @@ impl Schemas {
         let State {
             reading: Some(reading),
             shapes,
+            published,
             ..
         } = &mut *state
         else {
@@ -96,7 +105,7 @@ impl Schemas {
                     chunk
                         .records()
                         .filter_map(|record| record.value)
-                        .for_each(|value| remember(shapes, value));
+                        .for_each(|value| remember(shapes, published, value));
                     reading.next = chunk.next_offset();
                 }
                 Err(error) => {
@@ -118,24 +127,30 @@ impl Schemas {
         Some(Reading { partition, next, end })
     }
 
-    /// The shape of the rows at `offset`.
-    pub(crate) fn at(&self, topic: &str, offset: u64) -> Option<Arc<Shape>> {
+    /// The shape of the rows at `place`.
+    pub(crate) fn at(&self, topic: &str, place: u64) -> Option<Arc<Shape>> {
         let state = self.state.lock();
         let shapes = state.of(topic);
-        let after = shapes.partition_point(|shape| shape.from_offset <= offset);
+        let after = shapes.partition_point(|shape| shape.from_place <= place);
         shapes.get(after.checked_sub(1)?).cloned()
     }
 
-    /// The first offset, not below `offset`, from which another shape holds; `u64::MAX` if there is none.
-    pub(crate) fn first_from(&self, topic: &str, offset: u64) -> u64 {
-        let state = self.state.lock();
-        let shapes = state.of(topic);
-        let below = shapes.partition_point(|shape| shape.from_offset < offset);
-        shapes.get(below).map_or(u64::MAX, |shape| shape.from_offset)
+    /// The shape of the rows at `place`, if it holds from `told_below` on or later: whoever was told all shapes below that
+    /// does not know it.
+    pub(crate) fn newer(&self, topic: &str, told_below: u64, place: u64) -> Option<Arc<Shape>> {
+        self.at(topic, place).filter(|shape| shape.from_place >= told_below)
     }
 
-    /// The record at `offset` carries this shape. Called by the topic's follower alone, in the order of the log.
-    pub(crate) fn learn(&self, topic: &Arc<str>, offset: u64, schema: RawSchema) {
+    /// The first place, not below `place`, from which another shape holds; `u64::MAX` if there is none.
+    pub(crate) fn first_from(&self, topic: &str, place: u64) -> u64 {
+        let state = self.state.lock();
+        let shapes = state.of(topic);
+        let below = shapes.partition_point(|shape| shape.from_place < place);
+        shapes.get(below).map_or(u64::MAX, |shape| shape.from_place)
+    }
+
+    /// The record at `place` carries this shape. Called by the topic's follower alone, in the order of the log.
+    pub(crate) fn learn(&self, topic: &Arc<str>, place: u64, schema: RawSchema) {
         let mut state = self.state.lock();
         let shapes = state.learned.entry(topic.clone()).or_default();
         let is_known = shapes.last().is_some_and(|last| last.schema.0.get() == schema.0.get());
@@ -146,9 +161,14 @@ impl Schemas {
             shapes.drain(..LEARNED_MAX / 2);
         }
         shapes.push(Arc::new(Shape {
-            from_offset: offset,
+            from_place: place,
             schema,
         }));
+    }
+
+    /// A topic is met, whose records are published up to the place told there.
+    pub(crate) fn learn_of(&self, topic: &Arc<str>, published: Arc<AtomicU64>) {
+        self.state.lock().published.insert(topic.clone(), published);
     }
 
     /// The topic's records are read from the beginning, perhaps because it is another one now.
@@ -164,7 +184,22 @@ impl State {
     }
 }
 
-fn remember(shapes: &mut HashMap<Arc<str>, Vec<Arc<Shape>>>, value: &[u8]) {
+/// In a topic of one partition the place is the offset. In others it is where we are when we hear of the shape: those that
+/// were written before it in another partition and come later are taken for it.
+fn place_of(stored: &Stored<'_>, published: &HashMap<Arc<str>, Arc<AtomicU64>>) -> u64 {
+    match stored.from_offsets[..] {
+        [offset] => offset,
+        _ => published
+            .get(stored.topic.as_str())
+            .map_or(0, |published| published.load(Ordering::Acquire)),
+    }
+}
+
+fn remember(
+    shapes: &mut HashMap<Arc<str>, Vec<Arc<Shape>>>,
+    published: &HashMap<Arc<str>, Arc<AtomicU64>>,
+    value: &[u8],
+) {
     let stored: Stored<'_> = match serde_json::from_slice(value) {
         Ok(stored) => stored,
         Err(error) => {
@@ -173,11 +208,11 @@ fn remember(shapes: &mut HashMap<Arc<str>, Vec<Arc<Shape>>>, value: &[u8]) {
         }
     };
     let shape = Arc::new(Shape {
-        from_offset: stored.from_offsets.first().copied().unwrap_or_default(),
+        from_place: place_of(&stored, published),
         schema: RawSchema(stored.schema.to_owned()),
     });
     let shapes = shapes.entry(stored.topic.into()).or_default();
     // A later word on the same or an earlier offset replaces what was said from there on.
-    shapes.truncate(shapes.partition_point(|known| known.from_offset < shape.from_offset));
+    shapes.truncate(shapes.partition_point(|known| known.from_place < shape.from_place));
     shapes.push(shape);
 }

@@ -1,6 +1,6 @@
-//! Gives clients the rows of a topic as of one offset, in pages.
+//! Gives clients the rows of a topic as of one place, in pages.
 //!
-//! A snapshot is the view's offsets, sorted: the log is read through them forwards, page by page, at the client's
+//! A snapshot is the view's spots, sorted: the log is read through them forwards, page by page, at the client's
 //! pace. Sessions that come while nothing has changed share one, encoded pages too.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rowcast_log::{LogError, Offset, Record};
+use rowcast_log::{LogError, Offset};
 use rowcast_protocol::RowsFrame;
 
 use crate::{
@@ -17,18 +17,21 @@ use crate::{
     frames::{Frames, FramesBuilder},
     json, keys,
     options::{PAGE_READ_BYTES_MAX, READ_BYTES, ROWS_FRAME_BYTES, SNAPSHOT_PAGES_BYTES_MAX, SNAPSHOTS_AT_ONCE_MAX},
+    placed::Placed,
     reading,
     topic::Topic,
     view::Fills,
     wrapping::key_payload,
 };
 
-/// A topic's rows as of one offset.
+/// A topic's rows as of one place.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     /// The tail goes on from here.
-    pub(crate) next_offset: u64,
-    offsets: Vec<Offset>,
+    pub(crate) next_place: u64,
+    /// The same for a cursor.
+    next_offsets: Vec<u64>,
+    spots: Vec<Offset>,
     fills: HashMap<u64, Fills>,
     pages: Mutex<Pages>,
 }
@@ -65,17 +68,19 @@ impl Snapshot {
         let newest = snapshots.in_use.last().and_then(Weak::upgrade);
         let view = topic.view.lock();
         if let Some(newest) = newest
-            && (newest.next_offset == view.next_offset() || snapshots.in_use.len() >= SNAPSHOTS_AT_ONCE_MAX)
+            && (newest.next_place == view.next_place() || snapshots.in_use.len() >= SNAPSHOTS_AT_ONCE_MAX)
         {
             return newest;
         }
-        let next_offset = view.next_offset();
+        let next_place = view.next_place();
+        let next_offsets = topic.offsets(next_place).unwrap_or_default();
         let (rows, fills) = view.rows();
         drop(view);
-        let offsets = rows.offsets_sorted();
+        let spots = rows.offsets_sorted();
         let snapshot = Arc::new(Snapshot {
-            next_offset,
-            offsets,
+            next_place,
+            next_offsets,
+            spots,
             fills,
             pages: Mutex::default(),
         });
@@ -102,17 +107,17 @@ impl Snapshot {
     fn encode_page(&self, topic: &Topic, voice: &Voice, first: usize) -> Result<Page, LogError> {
         let mut out = FramesBuilder::default();
         let mut next = Ok((first, 0));
-        if first < self.offsets.len() {
+        if first < self.spots.len() {
             voice.say("rows", None, &mut out, |buffer| {
                 next = self.write_rows(topic, voice.sub, first, buffer)
             });
-            out.end(self.next_offset, 0);
+            out.end(self.next_place, 0);
         }
         let (next, rows) = next?;
-        let next = (next < self.offsets.len()).then_some(next);
+        let next = (next < self.spots.len()).then_some(next);
         if next.is_none() {
-            voice.live(self.next_offset, &mut out);
-            out.end(self.next_offset, 0);
+            voice.live(&self.next_offsets, &mut out);
+            out.end(self.next_place, 0);
         }
         Ok(Page {
             frames: Arc::new(out.take()),
@@ -125,26 +130,27 @@ impl Snapshot {
     fn write_rows(&self, topic: &Topic, sub: u32, first: usize, out: &mut Vec<u8>) -> Result<(usize, usize), LogError> {
         let full = out.len() + ROWS_FRAME_BYTES;
         // A schema says which columns are the key.
-        let key_is_told = topic.shared.schemas.at(&topic.name, self.next_offset).is_some();
+        let key_is_told = topic.shared.schemas.at(&topic.name, self.next_place).is_some();
         let mut frame = RowsFrame::begin(out, sub);
         let (mut at, mut bytes_read) = (first, 0);
-        while at < self.offsets.len() && frame.bytes() < full && bytes_read < PAGE_READ_BYTES_MAX {
-            let chunk = topic.shared.log.read(&topic.partition, self.offsets[at], READ_BYTES)?;
-            bytes_read += chunk.len_bytes();
+        while at < self.spots.len() && frame.bytes() < full && bytes_read < PAGE_READ_BYTES_MAX {
+            let chunk = topic.read_spot(self.spots[at].0, READ_BYTES)?;
+            bytes_read += chunk.chunk.len_bytes();
             if chunk.is_empty() {
-                at = self.offsets.len();
+                at = self.spots.len();
             }
-            for record in chunk.records() {
+            for placed in chunk.records() {
+                let spot = Offset(placed.spot());
                 // Rows that are not there any more were compacted away: a later record, in the tail, has their news.
-                while self.offsets.get(at).is_some_and(|wanted| *wanted < record.offset) {
+                while self.spots.get(at).is_some_and(|wanted| *wanted < spot) {
                     at += 1;
                 }
                 if frame.bytes() >= full {
                     break;
                 }
-                if self.offsets.get(at) == Some(&record.offset) {
+                if self.spots.get(at) == Some(&spot) {
                     at += 1;
-                    self.write_row(topic, &record, key_is_told, &mut frame);
+                    self.write_row(topic, &placed, key_is_told, &mut frame);
                 }
             }
         }
@@ -153,13 +159,13 @@ impl Snapshot {
         Ok((at, rows))
     }
 
-    fn write_row(&self, topic: &Topic, record: &Record<'_>, key_is_told: bool, frame: &mut RowsFrame<'_>) {
-        let Some(row) = reading::row(record).filter(|row| json::is_json(row)) else {
+    fn write_row(&self, topic: &Topic, placed: &Placed<'_>, key_is_told: bool, frame: &mut RowsFrame<'_>) {
+        let Some(row) = reading::row(&placed.record).filter(|row| json::is_json(row)) else {
             return;
         };
-        let key = key_payload(record.key).filter(|key| !key_is_told || !keys::is_in_row(key, row));
+        let key = key_payload(placed.record.key).filter(|key| !key_is_told || !keys::is_in_row(key, row));
         let key = key.map(keys::as_json);
-        match self.fills.get(&record.offset.0) {
+        match self.fills.get(&placed.spot()) {
             None => frame.push(row, key.as_deref()),
             Some(fills) => frame.push(&topic.filled(row, fills, true).row, key.as_deref()),
         }

@@ -27,7 +27,7 @@ use crate::{
     handshake::{Refused, check_origin},
     registry::Registration,
     signal::{Reason, Signal},
-    subscription::{Start, Subscription},
+    subscription::Subscription,
 };
 
 /// Bytes handed to hyper at once, up to the end of a frame: what a slow client may pin of the ring.
@@ -74,14 +74,7 @@ pub(crate) fn open(gateway: &Arc<Gateway>, request: &Parts) -> Result<(Response<
         signal.wake(Reason::Drain);
     }
     let subscription = Subscription::new(topic, Format::Sse, start, asked.snapshot, signal.clone());
-    let topic = subscription.topic();
-    topic.shared.schemas.catch_up();
-    let offset = if let Start::From(offset) = start {
-        offset
-    } else {
-        topic.end_offset()
-    };
-    let shape = topic.shared.schemas.at(&topic.name, offset);
+    let shape = subscription.shape();
     let voice = &subscription.feed().voice;
     let schema = shape.map(|shape| voice.block(0, |voice, out| voice.schema(&shape, out)).bytes);
     let ready = [Bytes::from_static(RECONNECT)].into_iter().chain(schema).collect();

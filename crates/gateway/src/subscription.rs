@@ -23,11 +23,13 @@ use rowcast_protocol::{ErrorCode, ResetReason};
 use tokio::sync::oneshot;
 
 use crate::{
+    apart::{Apart, Meeting},
     encode::{Format, Voice},
     feed::{Feed, Membership},
-    frames::Frames,
+    frames::{Frames, FramesBuilder},
     readers::Readers,
     ring::Slice,
+    schemas::Shape,
     signal::Signal,
     snapshot::Snapshot,
     topic::Topic,
@@ -39,7 +41,9 @@ pub(crate) struct Subscription {
     topic: Arc<Topic>,
     stage: Stage,
     /// What the client has, it has up to here.
-    next_offset: u64,
+    next_place: u64,
+    /// What it has, where that is no place in the order that this gateway has seen.
+    apart: Option<Box<Apart>>,
     /// After a reset the rows are sent again.
     wants_rows: bool,
     /// When to say that the client has all there was.
@@ -47,14 +51,14 @@ pub(crate) struct Subscription {
 }
 
 /// Where a subscription begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     /// With the rows.
     Rows,
     /// With whatever comes next.
     Now,
-    /// After what the client had.
-    From(u64),
+    /// After what the client had: the next offset of each partition.
+    From(Vec<u64>),
     /// From the beginning, because the client's cursor is of no use.
     Anew(ResetReason),
 }
@@ -72,7 +76,7 @@ enum Announcement {
 }
 
 enum Stage {
-    /// The view is not complete yet.
+    /// The view is not complete yet, or the table's first snapshot has not ended.
     Building { told_below: u64 },
     /// A reader is at work for us.
     Waiting(oneshot::Receiver<Box<Produced>>),
@@ -105,11 +109,13 @@ enum Then {
     Page(Arc<Snapshot>, usize),
     /// The tail, from the ring if it has it and from the log if not.
     Tail {
-        next_offset: u64,
+        next_place: u64,
         announcement: Announcement,
     },
     /// The log no longer has what we need.
     Lost(ResetReason),
+    /// More of what the client lacks of this gateway's order.
+    Apart(Box<Apart>),
     /// The rows again.
     Rows {
         told_below: u64,
@@ -130,7 +136,8 @@ impl Subscription {
             membership,
             topic,
             stage: Stage::Ended,
-            next_offset: 0,
+            next_place: 0,
+            apart: None,
             wants_rows,
             announcement: Announcement::Made,
         };
@@ -150,15 +157,17 @@ impl Subscription {
                 self.wants_rows = true;
                 self.stage = Stage::Building { told_below };
             }
-            Start::From(next_offset) => {
-                self.next_offset = next_offset;
+            Start::From(next_offsets) => {
+                let found = self.topic.sequence.read().find(&next_offsets);
+                self.next_place = found.unwrap_or_default();
+                self.apart = found.is_none().then(|| Box::new(Apart::new(next_offsets)));
                 self.stage = Stage::Ahead { told_below };
             }
             Start::Now => {
-                self.next_offset = if self.topic.is_ready() {
-                    self.feed().end().offset
+                self.next_place = if self.topic.is_ready() {
+                    self.feed().end().place
                 } else {
-                    self.topic.end_offset()
+                    self.topic.end_place()
                 };
                 self.stage = Stage::Ahead { told_below };
             }
@@ -176,6 +185,17 @@ impl Subscription {
 
     pub(crate) fn sub(&self) -> u32 {
         self.feed().voice.sub
+    }
+
+    /// The shape of the rows where this subscription begins.
+    pub(crate) fn shape(&self) -> Option<Arc<Shape>> {
+        let schemas = &self.topic.shared.schemas;
+        schemas.catch_up();
+        let place = match self.stage {
+            Stage::Ahead { .. } if self.apart.is_none() => self.next_place,
+            _ => self.topic.end_place(),
+        };
+        schemas.at(&self.topic.name, place)
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -196,19 +216,13 @@ impl Subscription {
                         _ => return self.membership.feed().has_news(position),
                     }
                 }
-                Stage::Building { told_below } => {
-                    let told_below = *told_below;
-                    self.begin_rows(readers, told_below)
-                }
+                &mut Stage::Building { told_below } => self.begin_rows(readers, told_below),
                 Stage::Waiting(result) => match Pin::new(result).poll(cx) {
                     Poll::Pending => false,
                     Poll::Ready(Ok(produced)) => self.take(*produced, readers),
                     Poll::Ready(Err(_)) => self.fail("the log could not be read"),
                 },
-                Stage::Ahead { told_below } => {
-                    let told_below = *told_below;
-                    self.seek(readers, told_below)
-                }
+                &mut Stage::Ahead { told_below } => self.seek(readers, told_below),
             };
             if !moved {
                 return false;
@@ -243,7 +257,7 @@ impl Subscription {
                 *position += (to - slice.from) as u64;
                 let position = *position;
                 let frame = slice.frames.frame_at(to - 1);
-                self.next_offset = slice.frames.ends[frame].next_offset;
+                self.next_place = slice.frames.ends[frame].next_place;
                 let measured = self.membership.feed().first_to(position)?;
                 let unmeasured = position.saturating_sub(measured) as usize;
                 Some(to.saturating_sub(unmeasured).max(slice.from))
@@ -275,13 +289,24 @@ impl Subscription {
         true
     }
 
-    /// Finds `next_offset` in the ring, or has it read from the log.
+    /// Finds `next_place` in the ring, or has it read from the log.
     fn seek(&mut self, readers: &Readers, told_below: u64) -> bool {
-        if self.next_offset <= self.feed().end().offset && self.tell_shape(readers, told_below) {
+        if self.apart.is_some() && !self.meet(readers) {
+            return matches!(self.stage, Stage::Waiting(_));
+        }
+        let next_place = self.next_place;
+        if next_place <= self.feed().end().place
+            && let Some(shape) = self.topic.shape_before(next_place, told_below)
+        {
+            // Once: from here on each shape comes with its first change.
+            let tell = |voice: &Voice, out: &mut FramesBuilder| voice.schema(&shape, out);
+            let frames = Arc::new(self.feed().voice.block(next_place, tell));
+            let announcement = self.announcement;
+            self.go_on_after(frames, next_place, announcement, readers);
             return true;
         }
         let feed = self.membership.feed();
-        match feed.seek(self.next_offset) {
+        match feed.seek(self.next_place) {
             Some(place) => {
                 if self.announcement == Announcement::Due {
                     self.announcement = Announcement::At {
@@ -293,7 +318,7 @@ impl Subscription {
                 };
                 true
             }
-            None if self.next_offset > feed.end().offset => false,
+            None if self.next_place > feed.end().place => false,
             None => {
                 self.replay(readers);
                 true
@@ -301,50 +326,48 @@ impl Subscription {
         }
     }
 
-    /// Tells the shape that holds where this subscription begins, if that was not known when it was asked for. Once: from
-    /// here on each shape comes with its first change.
-    fn tell_shape(&mut self, readers: &Readers, told_below: u64) -> bool {
-        let (topic, next_offset) = (&self.topic, self.next_offset);
-        let schemas = &topic.shared.schemas;
-        let Some(last) = next_offset.checked_sub(1).filter(|last| told_below <= *last) else {
+    /// Looks whether what the client has is a place of ours by now; if it can become one, the rest is on its way.
+    fn meet(&mut self, readers: &Readers) -> bool {
+        let Some(apart) = self.apart.as_ref().filter(|_| self.topic.is_ready()) else {
             return false;
         };
-        let newer = schemas.first_from(&topic.name, told_below) <= last;
-        let Some(shape) = newer.then(|| schemas.at(&topic.name, last)).flatten() else {
-            return false;
-        };
-        let frames = self
-            .feed()
-            .voice
-            .block(next_offset, |voice, out| voice.schema(&shape, out));
-        let then = Then::Tail {
-            next_offset,
-            announcement: self.announcement,
-        };
-        self.send(Arc::new(frames), 0, then, readers);
-        true
+        let meeting = apart.meet(&self.topic.sequence.read());
+        match meeting {
+            Meeting::At(place) => {
+                self.next_place = place;
+                self.apart = None;
+                return true;
+            }
+            Meeting::NotYet => {}
+            Meeting::After(ahead) => self.catch_up_apart(readers, ahead),
+        }
+        false
     }
 
     /// "From here on it is live"; before it what was left out, unless the rows had that with them.
     fn announce(&mut self, readers: &Readers) -> bool {
-        let next_offset = self.next_offset;
+        let next_place = self.next_place;
+        // A place in the ring is never too long ago to be known.
+        let next_offsets = self.topic.offsets(next_place).unwrap_or_default();
+        let stale_since_ms = *self.topic.stale_since_ms.lock();
         let complaint = self.topic.complaint();
-        let frames = self.feed().voice.block(next_offset, |voice, out| {
-            if let Some(complaint) = complaint {
-                voice.complaint(complaint, out);
+        let frames = self.feed().voice.block(next_place, |voice, out| {
+            voice.complaint(complaint, out);
+            voice.live(&next_offsets, out);
+            if stale_since_ms.is_some() {
+                voice.freshness(stale_since_ms, out);
             }
-            voice.live(next_offset, out);
         });
-        self.send(
-            Arc::new(frames),
-            0,
-            Then::Tail {
-                next_offset,
-                announcement: Announcement::Made,
-            },
-            readers,
-        );
+        self.go_on_after(Arc::new(frames), next_place, Announcement::Made, readers);
         true
+    }
+
+    fn go_on_after(&mut self, frames: Arc<Frames>, next_place: u64, announcement: Announcement, readers: &Readers) {
+        let then = Then::Tail {
+            next_place,
+            announcement,
+        };
+        self.send(frames, 0, then, readers);
     }
 
     fn take(&mut self, produced: Produced, readers: &Readers) -> bool {
@@ -365,14 +388,17 @@ impl Subscription {
         match then {
             Then::Page(snapshot, first) => self.page(readers, snapshot, first),
             Then::Tail {
-                next_offset,
+                next_place,
                 announcement,
             } => {
-                self.next_offset = next_offset;
+                self.next_place = next_place;
                 self.announcement = announcement;
-                self.stage = Stage::Ahead {
-                    told_below: next_offset,
-                };
+                self.stage = Stage::Ahead { told_below: next_place };
+            }
+            Then::Apart(apart) => {
+                let told_below = self.topic.published();
+                self.apart = Some(apart);
+                self.stage = Stage::Ahead { told_below };
             }
             Then::Lost(reason) => self.reset(reason),
             Then::Rows { told_below } => self.stage = Stage::Building { told_below },
@@ -382,10 +408,11 @@ impl Subscription {
 
     /// Says why the client must begin anew; then come its rows, or only what is new.
     fn reset(&mut self, reason: ResetReason) {
+        self.apart = None;
         self.topic.shared.metrics.resets.inc();
-        let (told_below, end_offset) = (self.topic.published(), self.topic.end_offset());
-        let shape = self.topic.shared.schemas.at(&self.topic.name, end_offset);
-        let frames = self.feed().voice.block(end_offset, |voice, out| {
+        let (told_below, end_place) = (self.topic.published(), self.topic.end_place());
+        let shape = self.topic.shared.schemas.at(&self.topic.name, end_place);
+        let frames = self.feed().voice.block(end_place, |voice, out| {
             voice.reset(reason, out);
             if let Some(shape) = shape {
                 voice.schema(&shape, out);
@@ -394,7 +421,7 @@ impl Subscription {
         let then = match self.wants_rows {
             true => Then::Rows { told_below },
             false => Then::Tail {
-                next_offset: end_offset,
+                next_place: end_place,
                 announcement: Announcement::Due,
             },
         };
@@ -424,7 +451,7 @@ impl Subscription {
         let frames = self
             .feed()
             .voice
-            .block(self.next_offset, |voice, out| voice.error(code, why, true, out));
+            .block(self.next_place, |voice, out| voice.end(code, why, out));
         self.stage = match frames.is_empty() {
             true => Stage::Ended,
             false => Stage::Sending(Box::new(Sending {
@@ -442,15 +469,10 @@ impl Subscription {
             // The shape may have changed since the client was told.
             topic.shared.schemas.catch_up();
             let schemas = &topic.shared.schemas;
-            let newer = schemas.first_from(&topic.name, told_below) <= snapshot.next_offset;
-            let shape = newer.then(|| schemas.at(&topic.name, snapshot.next_offset)).flatten();
+            let shape = schemas.newer(&topic.name, told_below, snapshot.next_place);
             let frames = voice.block(0, |voice, out| {
-                if let Some(shape) = shape {
-                    voice.schema(&shape, out);
-                }
-                if let Some(complaint) = topic.complaint() {
-                    voice.complaint(complaint, out);
-                }
+                shape.iter().for_each(|shape| voice.schema(shape, out));
+                voice.complaint(topic.complaint(), out);
             });
             Produced {
                 frames: Arc::new(frames),
@@ -470,7 +492,7 @@ impl Subscription {
                 then: match page.next {
                     Some(next) => Then::Page(snapshot, next),
                     None => Then::Tail {
-                        next_offset: snapshot.next_offset,
+                        next_place: snapshot.next_place,
                         announcement: Announcement::Made,
                     },
                 },
@@ -480,7 +502,7 @@ impl Subscription {
     }
 
     fn replay(&mut self, readers: &Readers) {
-        let from = self.next_offset;
+        let from = self.next_place;
         // Where the ring was when we left it means nothing when we come back.
         let (announcement, lost) = match self.announcement {
             Announcement::Made => (Announcement::Made, ResetReason::FellBehind),
@@ -491,7 +513,7 @@ impl Subscription {
             match feed.replayed.read(topic, voice, from) {
                 Ok(part) => {
                     let then = Then::Tail {
-                        next_offset: part.next_offset,
+                        next_place: part.next_place,
                         announcement,
                     };
                     Produced {
@@ -502,6 +524,21 @@ impl Subscription {
                     }
                 }
                 Err(error) => Produced::failed(topic, voice, &error, lost),
+            }
+        });
+    }
+
+    fn catch_up_apart(&mut self, readers: &Readers, apart: Box<Apart>) {
+        self.produce(readers, move |topic, voice| {
+            let mut apart = apart;
+            match apart.read(topic, voice) {
+                Ok(frames) => Produced {
+                    frames: Arc::new(frames),
+                    from: 0,
+                    rows: 0,
+                    then: Then::Apart(apart),
+                },
+                Err(error) => Produced::failed(topic, voice, &error, ResetReason::Expired),
             }
         });
     }
@@ -524,7 +561,7 @@ impl Produced {
         }
         tracing::error!(topic = %topic.name, %error, "a subscription ends: its log cannot be read");
         let why = "the server could not read its log; subscribe again, with the last cursor".to_owned();
-        let frames = voice.block(0, |voice, out| voice.error(ErrorCode::Internal, why, true, out));
+        let frames = voice.block(0, |voice, out| voice.end(ErrorCode::Internal, why, out));
         Produced {
             frames: Arc::new(frames),
             from: 0,

@@ -14,7 +14,7 @@ use crate::json;
 pub(crate) struct Fill {
     /// The column's raw name in JSON.
     pub(crate) column: Box<[u8]>,
-    /// Offset of the record that has the value; `None` if nobody knows.
+    /// Spot of the record that has the value; `None` if nobody knows.
     pub(crate) source: Option<u64>,
 }
 

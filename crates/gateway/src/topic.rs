@@ -1,28 +1,26 @@
-//! One public topic as the gateway knows it: its view, its feeds, and the task that follows its log.
+//! One public topic as the gateway knows it: its view, its feeds, its records in one order.
 //!
-//! The follower is the only one that reads the log's end; it applies each record to the view first and publishes its
-//! frames after, so a snapshot taken in between meets the tail exactly.
+//! Everybody here counts in places (see `sequence.rs`), whatever the number of partitions; only who reads the log knows
+//! them. What comes is put in by the follower alone.
 
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
-use parking_lot::Mutex;
-use rowcast_log::{Epoch, Log, LogError, Offset, Record, TopicInfo, TopicPartition};
+use parking_lot::{Mutex, RwLock};
+use rowcast_log::{Epoch, Log, LogError, Offset, TopicInfo, TopicPartition};
 use rowcast_protocol::CursorKey;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
-    encode::{FilledRow, Format, Progress, Voice},
-    envelope::{Envelope, NotAChange},
+    encode::{FilledRow, Format, Voice},
     feed::Feed,
-    frames::FramesBuilder,
     metrics::GatewayMetrics,
-    options::{FOLLOW_BYTES, SCAN_BYTES},
-    reading::{self, Reading},
-    schemas::Schemas,
-    shapes::Shapes,
+    placed::{PlacedChunk, of_spot},
+    reading,
+    schemas::{Schemas, Shape},
+    sequence::Sequence,
     snapshot::Snapshots,
     toast::{self, Fill},
     unreadable::Unreadable,
@@ -38,41 +36,61 @@ pub(crate) struct Shared {
     pub(crate) next_sub: AtomicU32,
 }
 
+/// How far a topic's view is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// What the log holds is being read.
+    Reading,
+    /// No transaction has ended in the topic: its table is being read for the first time. Nobody is told that it is
+    /// empty.
+    NotBegun,
+    /// The view holds all that the log held.
+    Ready,
+}
+
 /// See the module.
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) epoch: Epoch,
-    pub(crate) partition: TopicPartition,
+    /// In order; there may come more, never fewer.
+    partitions: RwLock<Vec<TopicPartition>>,
+    /// Tells the follower that there are more partitions.
+    pub(crate) grown: Notify,
+    pub(crate) sequence: RwLock<Sequence>,
     pub(crate) cursor_key: CursorKey,
     pub(crate) view: Mutex<View>,
     pub(crate) snapshots: Mutex<Snapshots>,
     pub(crate) shared: Arc<Shared>,
-    feeds: [OnceLock<Arc<Feed>>; Format::ALL.len()],
-    /// The last record that is not JSON.
+    pub(crate) feeds: [OnceLock<Arc<Feed>>; Format::ALL.len()],
+    /// The spot of the last record that is not JSON.
     unreadable: Mutex<Option<(u64, Unreadable)>>,
-    /// Frames of every record below this offset were published.
-    published: AtomicU64,
-    ready: watch::Sender<bool>,
+    /// Frames of every record below this place were published.
+    pub(crate) published: Arc<AtomicU64>,
+    /// Since when (milliseconds since 1970) nothing is heard of what the log copies.
+    pub(crate) stale_since_ms: Mutex<Option<i64>>,
+    pub(crate) readiness: watch::Sender<Readiness>,
     gone: AtomicBool,
 }
 
 impl Topic {
     pub(crate) fn new(info: &TopicInfo, shared: Arc<Shared>) -> Topic {
+        let published = Arc::new(AtomicU64::new(0));
+        shared.schemas.learn_of(&info.name, published.clone());
         Topic {
             name: info.name.clone(),
             epoch: info.epoch,
-            partition: TopicPartition {
-                topic: info.name.clone(),
-                partition: 0,
-            },
+            partitions: RwLock::new(info.all()),
+            grown: Notify::new(),
+            sequence: RwLock::new(Sequence::new(vec![0; info.partitions as usize])),
             cursor_key: CursorKey::new(&info.name, info.epoch.0),
             view: Mutex::default(),
             snapshots: Mutex::default(),
             shared,
             feeds: Default::default(),
             unreadable: Mutex::default(),
-            published: AtomicU64::new(0),
-            ready: watch::Sender::new(false),
+            published,
+            stale_since_ms: Mutex::default(),
+            readiness: watch::Sender::new(Readiness::Reading),
             gone: AtomicBool::new(false),
         }
     }
@@ -99,13 +117,15 @@ impl Topic {
         self.feeds[format as usize].get_or_init(make).clone()
     }
 
-    /// Whether the view holds all that the log held when the gateway met the topic.
+    /// Whether the view holds all that the log held when the gateway met the topic, or when its first transaction ended.
     pub(crate) fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        *self.readiness.borrow() == Readiness::Ready
     }
 
-    pub(crate) async fn ready(&self) {
-        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    /// Waits until all was read that there was.
+    pub(crate) async fn caught_up(&self) {
+        let caught_up = |readiness: &Readiness| *readiness != Readiness::Reading;
+        let _ = self.readiness.subscribe().wait_for(caught_up).await;
     }
 
     /// Whether the topic was deleted, or its log cannot be read any more.
@@ -113,28 +133,101 @@ impl Topic {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Every record below this offset is in the view, and so is its shape in the schemas.
+    /// Every record below this place is in the view, and so is its shape in the schemas.
     pub(crate) fn published(&self) -> u64 {
         self.published.load(Ordering::Acquire)
     }
 
-    /// What to say of records that are left out of all that clients get, as long as the log has one.
-    pub(crate) fn complaint(&self) -> Option<String> {
-        let (offset, seen) = (*self.unreadable.lock())?;
-        let earliest = self.shared.log.earliest(&self.partition).ok()?.0;
-        (offset >= earliest).then(|| seen.sentence(&self.name, offset))
+    /// The shape that holds for whoever has all records below `next_place`, if it was not among those told below another.
+    pub(crate) fn shape_before(&self, next_place: u64, told_below: u64) -> Option<Arc<Shape>> {
+        self.shared
+            .schemas
+            .newer(&self.name, told_below, next_place.checked_sub(1)?)
     }
 
-    fn note_unreadable(&self, offset: u64, seen: Unreadable) {
-        if self.unreadable.lock().replace((offset, seen)).is_none() {
-            tracing::warn!(topic = %self.name, offset, "a record is not JSON: {seen}; it is left out, as others like it will be");
+    pub(crate) fn partitions(&self) -> Vec<TopicPartition> {
+        self.partitions.read().clone()
+    }
+
+    fn partition(&self, number: u32) -> Result<TopicPartition, LogError> {
+        let partitions = self.partitions.read();
+        let found = partitions.get(number as usize).cloned();
+        found.ok_or_else(|| LogError::UnknownPartition(format!("{}-{number}", self.name)))
+    }
+
+    /// The topic was given more partitions.
+    pub(crate) fn grow(&self, info: &TopicInfo) {
+        let mut partitions = self.partitions.write();
+        if partitions.len() < info.partitions as usize {
+            *partitions = info.all();
+            self.grown.notify_one();
         }
     }
 
-    /// The offset from which on everything is yet to come.
-    pub(crate) fn end_offset(&self) -> u64 {
-        let end = self.shared.log.end(&self.partition).map_or(0, |end| end.borrow().0);
-        end.max(self.published.load(Ordering::Acquire))
+    /// What to say of records that are left out of all that clients get, as long as the log has one.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let (at, seen) = (*self.unreadable.lock())?;
+        let (partition, offset) = of_spot(at);
+        let earliest = self.shared.log.earliest(&self.partition(partition).ok()?).ok()?;
+        (offset >= earliest).then(|| seen.sentence(&self.name, offset.0))
+    }
+
+    pub(crate) fn note_unreadable(&self, spot: u64, seen: Unreadable) {
+        if self.unreadable.lock().replace((spot, seen)).is_none() {
+            let (partition, offset) = of_spot(spot);
+            tracing::warn!(topic = %self.name, partition, offset = offset.0, "a record is not JSON: {seen}; it is left out, as others like it will be");
+        }
+    }
+
+    /// The place from which on everything is yet to come.
+    pub(crate) fn end_place(&self) -> u64 {
+        let end = |partition| self.shared.log.end(partition).map_or(0, |end| end.borrow().0);
+        let ends: u64 = self.partitions.read().iter().map(end).sum();
+        ends.max(self.published())
+    }
+
+    /// The first place that can be gone on from.
+    pub(crate) fn earliest_place(&self) -> Result<u64, LogError> {
+        let earliest = |partition| self.shared.log.earliest(partition).map(|offset| offset.0);
+        let earliest = self
+            .partitions
+            .read()
+            .iter()
+            .map(earliest)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(self.sequence.read().kept_from(&earliest))
+    }
+
+    /// The next offset of each partition at a place, for a cursor; `None` if that is too long ago.
+    pub(crate) fn offsets(&self, place: u64) -> Option<Vec<u64>> {
+        self.sequence.read().offsets(place)
+    }
+
+    /// Reads on from a place: records of the partition that had its turn there.
+    pub(crate) fn read(&self, place: u64, bytes_max: usize) -> Result<PlacedChunk, LogError> {
+        let located = self.sequence.read().locate(place);
+        let Some(at) = located else {
+            return match place < self.published() {
+                true => Err(LogError::OutOfRange {
+                    partition: self.name.to_string(),
+                    asked: place,
+                    earliest: self.earliest_place()?,
+                }),
+                false => Ok(PlacedChunk::empty(place)),
+            };
+        };
+        let chunk = self
+            .shared
+            .log
+            .read(&self.partition(at.partition)?, Offset(at.offset), bytes_max)?;
+        Ok(PlacedChunk::new(chunk, at.partition, at.offset, place, at.until))
+    }
+
+    /// Reads the records at a spot and behind it in its partition.
+    pub(crate) fn read_spot(&self, at: u64, bytes_max: usize) -> Result<PlacedChunk, LogError> {
+        let (partition, offset) = of_spot(at);
+        let chunk = self.shared.log.read(&self.partition(partition)?, offset, bytes_max)?;
+        Ok(PlacedChunk::new(chunk, partition, offset.0, offset.0, u64::MAX))
     }
 
     /// Puts a row's left-out values back, as far as the log still has them.
@@ -154,12 +247,12 @@ impl Topic {
 
     /// The same for a record that is read again: only the latest record of a row is known to the view. `None` when
     /// nothing was left out.
-    pub(crate) fn filled_late(&self, row: &[u8], offset: u64) -> Option<FilledRow> {
+    pub(crate) fn filled_late(&self, row: &[u8], spot: u64) -> Option<FilledRow> {
         let columns = toast::placeholders(row);
         if columns.is_empty() {
             return None;
         }
-        let known = self.view.lock().fills(offset);
+        let known = self.view.lock().fills(spot);
         let unknown = || {
             columns
                 .iter()
@@ -173,193 +266,25 @@ impl Topic {
     }
 
     fn write_left_out(&self, fill: &Fill, out: &mut Vec<u8>) -> Option<()> {
-        let source = Offset(fill.source?);
-        let chunk = self.shared.log.read(&self.partition, source, 1).ok()?;
-        let record = chunk.records().find(|record| record.offset == source)?;
-        let row = reading::row(&record)?;
+        let source = fill.source?;
+        let chunk = self.read_spot(source, 1).ok()?;
+        let found = chunk.records().find(|found| found.spot() == source)?;
+        let row = reading::row(&found.record)?;
         out.extend_from_slice(toast::value_in(row, &fill.column)?);
         Some(())
     }
 
-    fn feeds(&self) -> impl Iterator<Item = &Arc<Feed>> {
+    pub(crate) fn feeds(&self) -> impl Iterator<Item = &Arc<Feed>> {
         self.feeds.iter().filter_map(OnceLock::get)
     }
 
-    fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) {
         self.feeds().for_each(|feed| feed.wake_all());
     }
 
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         self.gone.store(true, Ordering::Release);
-        self.ready.send_replace(true);
+        self.readiness.send_replace(Readiness::Ready);
         self.wake_all();
-    }
-}
-
-/// Follows the topic until it is deleted: builds the view, then publishes what comes.
-pub(crate) async fn follow(topic: Arc<Topic>) {
-    let result = match topic.shared.log.end(&topic.partition) {
-        Ok(end) => Follower::new(topic.clone(), end).run().await,
-        Err(error) => Err(error),
-    };
-    match result {
-        Ok(()) | Err(LogError::UnknownPartition(_)) => tracing::info!(topic = %topic.name, "topic is gone"),
-        Err(error) => tracing::error!(topic = %topic.name, %error, "topic cannot be read; it is not served any more"),
-    }
-    topic.end();
-}
-
-/// Reads one topic in order. See [`follow`].
-struct Follower {
-    topic: Arc<Topic>,
-    end: watch::Receiver<Offset>,
-    next: Offset,
-    reading: Reading,
-    shapes: Shapes,
-    /// By format.
-    progress: [Progress; Format::ALL.len()],
-    builders: [FramesBuilder; Format::ALL.len()],
-}
-
-impl Follower {
-    fn new(topic: Arc<Topic>, end: watch::Receiver<Offset>) -> Follower {
-        let reading = Reading::new(topic.shared.log.clone(), topic.partition.clone());
-        topic.shared.schemas.unlearn(&topic.name);
-        Follower {
-            topic,
-            end,
-            next: Offset(0),
-            reading,
-            shapes: Shapes::default(),
-            progress: Default::default(),
-            builders: Default::default(),
-        }
-    }
-
-    async fn run(mut self) -> Result<(), LogError> {
-        self.next = self.topic.shared.log.earliest(&self.topic.partition)?;
-        self = self.scan().await?;
-        loop {
-            // What is there first, then one wait; sessions get their turn between chunks.
-            while self.read_more()? {
-                tokio::task::yield_now().await;
-            }
-            let next = self.next;
-            if self.end.wait_for(|end| *end > next).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Builds the view from all that the log holds, off the runtime's threads.
-    async fn scan(mut self) -> Result<Follower, LogError> {
-        let scan = move || {
-            while self.scan_more()? {}
-            let next_offset = self.next.0;
-            self.topic.published.store(next_offset, Ordering::Release);
-            self.topic.feeds().for_each(|feed| feed.skip_to(next_offset));
-            self.progress = [Progress::from(next_offset); Format::ALL.len()];
-            self.topic.ready.send_replace(true);
-            self.topic.wake_all();
-            Ok(self)
-        };
-        let scanned = tokio::task::spawn_blocking(scan).await;
-        scanned.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-    }
-
-    fn scan_more(&mut self) -> Result<bool, LogError> {
-        let topic = self.topic.clone();
-        let chunk = topic.shared.log.read(&topic.partition, self.next, SCAN_BYTES)?;
-        let mut view = topic.view.lock();
-        for record in chunk.records() {
-            view.apply(&record, self.look(&record, false).as_ref().map_err(|not| *not));
-        }
-        self.next = chunk.next_offset();
-        view.set_next_offset(self.next.0);
-        Ok(!chunk.is_empty())
-    }
-
-    /// Applies and publishes one chunk; false at the end of the log.
-    fn read_more(&mut self) -> Result<bool, LogError> {
-        let topic = self.topic.clone();
-        if *self.end.borrow() <= self.next {
-            return Ok(false);
-        }
-        let chunk = topic.shared.log.read(&topic.partition, self.next, FOLLOW_BYTES)?;
-        if chunk.is_empty() {
-            return Ok(false);
-        }
-        let listened = Format::ALL.map(|format| topic.feeds[format as usize].get().filter(|feed| feed.has_members()));
-        let heard = listened.iter().any(Option::is_some);
-        if heard {
-            topic.shared.schemas.catch_up();
-        }
-        let mut view = topic.view.lock();
-        for record in chunk.records() {
-            let change = self.look(&record, heard);
-            let change = change.as_ref().map_err(|not| *not);
-            let fills = view.apply(&record, change);
-            let row = change.ok().and_then(|change| change.after);
-            let filled = fills.zip(row).map(|(fills, row)| topic.filled(row, &fills, false));
-            self.encode(&listened, &record, change, filled.as_ref());
-        }
-        let (first, next) = (self.next.0, chunk.next_offset().0);
-        view.set_next_offset(next);
-        drop(view);
-        self.next = Offset(next);
-        self.publish(&listened, first, next);
-        topic.published.store(next, Ordering::Release);
-        Ok(true)
-    }
-
-    /// What a record says; its shape and what is wrong with it are noted for those who come later.
-    fn look<'a>(&mut self, record: &Record<'a>, heard: bool) -> Result<Envelope<'a>, NotAChange> {
-        let (change, topic) = (self.reading.read(record, heard), &self.topic);
-        match &change {
-            Ok(change) => {
-                if let Some(schema) = self.shapes.next(&topic.name, record, change) {
-                    topic.shared.schemas.learn(&topic.name, record.offset.0, schema);
-                }
-            }
-            Err(NotAChange::NotJson(seen)) => topic.note_unreadable(record.offset.0, *seen),
-            Err(NotAChange::Message | NotAChange::Echo) => {}
-        }
-        change
-    }
-
-    fn encode(
-        &mut self,
-        listened: &[Option<&Arc<Feed>>; Format::ALL.len()],
-        record: &Record<'_>,
-        change: Result<&Envelope<'_>, NotAChange>,
-        filled: Option<&FilledRow>,
-    ) {
-        for (index, feed) in listened.iter().enumerate() {
-            let progress = &mut self.progress[index];
-            match feed {
-                Some(feed) => {
-                    let schemas = &self.topic.shared.schemas;
-                    feed.voice
-                        .record(record, change, filled, schemas, progress, &mut self.builders[index]);
-                }
-                // Whoever comes later is told the shape that holds then.
-                None if change.is_ok() => *progress = Progress::from(record.offset.0 + 1),
-                None => {}
-            }
-        }
-    }
-
-    fn publish(&mut self, listened: &[Option<&Arc<Feed>>; Format::ALL.len()], first: u64, next: u64) {
-        for (index, feed) in listened.iter().enumerate() {
-            match feed {
-                Some(feed) => feed.publish(first, self.builders[index].take(), next),
-                None => {
-                    if let Some(feed) = self.topic.feeds[index].get() {
-                        feed.skip_to(next);
-                        feed.wake_all();
-                    }
-                }
-            }
-        }
     }
 }

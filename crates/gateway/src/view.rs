@@ -1,7 +1,7 @@
-//! Knows the latest record of every key of a topic: the table, as offsets into its log.
+//! Knows the latest record of every key of a topic: the table, as spots in its log.
 //!
-//! Promises: after every record up to an offset was applied, in order, the view's offsets are the rows of the table as
-//! of that offset. Knows also where the large values are that the latest record of a row left out. Never holds a row.
+//! Promises: after every record up to a place was applied, in order, the view's spots are the rows of the table as of
+//! that place. Knows also where the large values are that the latest record of a row left out. Never holds a row.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,6 +10,7 @@ use rowcast_protocol::Op;
 
 use crate::{
     envelope::{Envelope, NotAChange},
+    placed::Placed,
     toast::{self, Fill},
     wrapping::key_payload,
 };
@@ -25,11 +26,11 @@ pub(crate) type Fills = Arc<[Fill]>;
 #[derive(Debug, Default)]
 pub(crate) struct View {
     rows: ViewIndex,
-    /// By the row's offset, for rows whose latest record left values out.
+    /// By the row's spot, for rows whose latest record left values out.
     fills: HashMap<u64, Fills>,
     /// The row that the first half of a key change took away, for the second half.
     moved: Option<Earlier>,
-    next_offset: u64,
+    next_place: u64,
     /// A row without key was seen: there is no table to keep.
     keyless: bool,
 }
@@ -37,27 +38,27 @@ pub(crate) struct View {
 /// A row's record before the one at hand.
 #[derive(Clone, Debug)]
 struct Earlier {
-    offset: u64,
+    spot: u64,
     fills: Option<Fills>,
 }
 
 impl View {
-    /// Every record below this offset was applied.
-    pub(crate) fn next_offset(&self) -> u64 {
-        self.next_offset
+    /// Every record below this place was applied.
+    pub(crate) fn next_place(&self) -> u64 {
+        self.next_place
     }
 
-    pub(crate) fn set_next_offset(&mut self, next_offset: u64) {
-        self.next_offset = next_offset;
+    pub(crate) fn set_next_place(&mut self, next_place: u64) {
+        self.next_place = next_place;
     }
 
     pub(crate) fn is_keyless(&self) -> bool {
         self.keyless
     }
 
-    /// Where the values are that the record at `offset` left out, if it is its row's latest.
-    pub(crate) fn fills(&self, offset: u64) -> Option<Fills> {
-        self.fills.get(&offset).cloned()
+    /// Where the values are that the record at this spot left out, if it is its row's latest.
+    pub(crate) fn fills(&self, spot: u64) -> Option<Fills> {
+        self.fills.get(&spot).cloned()
     }
 
     /// A copy of the rows' places and of what they left out, to be sorted where nobody waits.
@@ -66,7 +67,8 @@ impl View {
     }
 
     /// Takes the next record in. Gives back where the values are that it left out, if it did.
-    pub(crate) fn apply(&mut self, record: &Record<'_>, change: Result<&Envelope<'_>, NotAChange>) -> Option<Fills> {
+    pub(crate) fn apply(&mut self, placed: &Placed<'_>, change: Result<&Envelope<'_>, NotAChange>) -> Option<Fills> {
+        let record = &placed.record;
         let change = change.ok()?;
         match (change.op, key_payload(record.key)) {
             (Op::Truncate, _) => {
@@ -83,16 +85,16 @@ impl View {
                 self.moved = earlier.filter(|_| has_header(record, NEW_KEY));
                 None
             }
-            (Op::Create | Op::Read | Op::Update, Some(key)) => self.put(key, record, change.after.unwrap_or_default()),
+            (Op::Create | Op::Read | Op::Update, Some(key)) => self.put(key, placed, change.after.unwrap_or_default()),
         }
     }
 
-    fn put(&mut self, key: &[u8], record: &Record<'_>, row: &[u8]) -> Option<Fills> {
-        let offset = record.offset.0;
-        let replaced = self.rows.put(key, record.offset);
-        let earlier = replaced.map(|Offset(offset)| Earlier {
-            offset,
-            fills: self.fills.remove(&offset),
+    fn put(&mut self, key: &[u8], placed: &Placed<'_>, row: &[u8]) -> Option<Fills> {
+        let (spot, record) = (placed.spot(), &placed.record);
+        let replaced = self.rows.put(key, Offset(spot));
+        let earlier = replaced.map(|Offset(spot)| Earlier {
+            spot,
+            fills: self.fills.remove(&spot),
         });
         let columns = toast::placeholders(row);
         if columns.is_empty() {
@@ -106,15 +108,15 @@ impl View {
                 source: earlier.as_ref().and_then(|row| row.source(column)),
             })
             .collect();
-        self.fills.insert(offset, fills.clone());
+        self.fills.insert(spot, fills.clone());
         Some(fills)
     }
 
     fn remove(&mut self, key: &[u8]) -> Option<Earlier> {
-        let Offset(offset) = self.rows.remove(key)?;
+        let Offset(spot) = self.rows.remove(key)?;
         Some(Earlier {
-            offset,
-            fills: self.fills.remove(&offset),
+            spot,
+            fills: self.fills.remove(&spot),
         })
     }
 }
@@ -127,7 +129,7 @@ impl Earlier {
             .iter()
             .flat_map(|fills| fills.iter())
             .find(|fill| *fill.column == *column);
-        left_out.map_or(Some(self.offset), |fill| fill.source)
+        left_out.map_or(Some(self.spot), |fill| fill.source)
     }
 }
 

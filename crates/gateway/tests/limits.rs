@@ -223,8 +223,8 @@ async fn a_request_names_its_host_once() {
     let stage = Stage::set().await;
     let requests = [
         ("GET / HTTP/1.1\r\nHost: localhost\r\n", "200"),
-        ("GET / HTTP/1.1\r\nHost:\r\n", "200"),
-        ("GET / HTTP/1.0\r\n", "200"),
+        ("GET / HTTP/1.1\r\nHost:\r\n", "421"),
+        ("GET / HTTP/1.0\r\n", "421"),
         ("GET / HTTP/1.1\r\n", "400"),
         ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n", "400"),
         ("GET / HTTP/1.0\r\nHost: localhost\r\nHost: other\r\n", "400"),
@@ -328,4 +328,27 @@ async fn pings_of_both_kinds_are_answered() {
     assert_eq!(client.text().await, r#"{"type":"pong","ref":"a"}"#);
     client.say("{").await;
     assert!(matches!(client.next().await, ServerMessage::Error(error) if error.code == ErrorCode::BadMessage));
+}
+
+#[tokio::test]
+async fn a_site_that_points_its_own_name_here_is_turned_away_at_every_door() {
+    let stage = Stage::set().await;
+    for path in ["/", "/ws", "/sse?topic=x", "/health/ready"] {
+        for (host, status) in [("evil.example", " 421 "), ("localhost", "")] {
+            let mut stream = TcpStream::connect(stage.address).await.expect("connected");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}:3000\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.expect("sent");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.expect("an answer");
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1{status}")),
+                "{path} {host}: {answer}"
+            );
+            assert_eq!(
+                answer.contains("allowed_host"),
+                host == "evil.example",
+                "{path} {host}: {answer}"
+            );
+        }
+    }
 }

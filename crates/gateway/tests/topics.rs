@@ -2,7 +2,7 @@
 
 mod stage;
 
-use rowcast_log::Log;
+use rowcast_log::{Log, TopicCreation, Visibility, WriterId};
 use rowcast_protocol::{Change, ErrorCode, ResetReason, ServerMessage};
 use stage::{Client, Stage, TOPIC, Writer, envelope, key};
 
@@ -112,7 +112,8 @@ async fn a_schema_comes_before_the_first_change_of_its_shape() {
     assert_eq!(table(&mut client).await, None);
     assert!(rows(&mut client).await.is_empty());
 
-    shape(&mut schemas, 0, "first");
+    let begun = stage.log.end(&stage::partition(TOPIC)).expect("the topic").borrow().0;
+    shape(&mut schemas, begun, "first");
     let last = writer.change('c', 1, 1);
     assert_eq!(table(&mut client).await.as_deref(), Some("first"));
     let first = change(&mut client).await;
@@ -279,4 +280,55 @@ async fn views_are_rebuilt_from_the_log_and_large_snapshots_come_whole() {
     });
     futures_util::future::join_all(reading).await;
     assert_eq!(stage.metric("rowcast_gateway_snapshot_rows_total"), (5 * ROWS) as f64);
+}
+
+#[tokio::test]
+async fn a_table_is_not_called_empty_while_its_first_snapshot_is_on_its_way() {
+    let stage = Stage::set().await;
+    let mut other = stage.writer("other");
+    let partition = stage::partition(TOPIC);
+    stage
+        .log
+        .ensure_topic(TOPIC, &TopicCreation::default())
+        .expect("the topic is made");
+    let mut snapshot = stage.log.appender(&WriterId::new("test")).unwrap();
+    let mut append = |id: u64| {
+        let (key, value) = (key(id), envelope('r', "null", &document(id, "row")));
+        let record = rowcast_log::NewRecord {
+            timestamp_ms: 0,
+            key: Some(key.as_bytes()),
+            value: Some(value.as_bytes()),
+            headers: &[],
+        };
+        snapshot.append(&partition, record).expect("appended");
+        snapshot.flush(Visibility::AfterSync).expect("flushed")
+    };
+    append(1);
+    let mut client = stage.client().await;
+    client.subscribe(|_| {}).await;
+    // Whatever would be said of the first topic is said before this.
+    client.subscribe(|subscribe| subscribe.topic = "other".into()).await;
+    assert!(rows(&mut client).await.is_empty());
+    put(&mut other, 'c', 7, "other", &[]);
+    assert_eq!(after(&change(&mut client).await), document(7, "other"));
+    append(2);
+    snapshot.commit(b"snapshot").expect("committed");
+    snapshot.flush(Visibility::AfterSync).expect("flushed");
+    assert_eq!(rows(&mut client).await, [document(1, "row"), document(2, "row")]);
+}
+
+#[tokio::test]
+async fn a_table_that_has_no_rows_is_live_once_its_first_snapshot_has_ended() {
+    let stage = Stage::set().await;
+    stage
+        .log
+        .ensure_topic(TOPIC, &TopicCreation::default())
+        .expect("the topic is made");
+    let mut client = stage.client().await;
+    client.subscribe(|_| {}).await;
+    let mut snapshot = stage.log.appender(&WriterId::new("test")).unwrap();
+    snapshot.include(&stage::partition(TOPIC)).expect("nobody else writes");
+    snapshot.commit(b"snapshot").expect("committed");
+    snapshot.flush(Visibility::AfterSync).expect("flushed");
+    assert!(rows(&mut client).await.is_empty());
 }

@@ -96,6 +96,12 @@ impl Appender for EmbeddedAppender {
         Ok(Offset(self.writer(partition)?.next_offset()))
     }
 
+    fn include(&mut self, partition: &TopicPartition) -> Result<(), LogError> {
+        self.log.check_writable()?;
+        self.writer(partition)?.include();
+        Ok(())
+    }
+
     fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<(), LogError> {
         let writer = self.writer(partition)?;
         let before = writer.buffered_bytes();

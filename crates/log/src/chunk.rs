@@ -39,8 +39,8 @@ impl Chunk {
         Chunk { bytes, from, next }
     }
 
-    /// The end of the log.
-    pub(crate) fn end(from: Offset) -> Self {
+    /// What a read gives at the end of the log: nothing.
+    pub fn end(from: Offset) -> Self {
         Chunk {
             bytes: Bytes::new(),
             from,

@@ -41,6 +41,7 @@ macro_rules! contract_tests {
             records_for_after_the_sync_are_shown_up_to_the_last_commit
             a_transaction_larger_than_the_buffer_stays_hidden_until_its_flush
             the_position_is_that_of_the_last_commit_in_each_partition
+            a_topic_that_stays_empty_can_be_told_from_one_not_begun
             a_replay_gives_every_record_its_offset_again
             an_unfinished_transaction_is_gone_after_an_open
             what_readers_saw_of_an_unfinished_transaction_stays_for_the_next_appender

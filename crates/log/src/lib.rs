@@ -253,6 +253,10 @@ pub trait Appender: Send {
     /// Buffers a record in the current transaction. No I/O on the caller's thread, unless the buffer bound is reached
     /// (then like a flush that shows nothing new).
     fn append(&mut self, partition: &TopicPartition, record: NewRecord<'_>) -> Result<(), LogError>;
+    /// Makes the partition part of the current transaction, records or not: so that readers can tell a topic that is
+    /// empty, whose first transaction has ended, from one whose first transaction is still on its way. A log without
+    /// control batches has nothing to write for it.
+    fn include(&mut self, partition: &TopicPartition) -> Result<(), LogError>;
     /// Ends the transaction: in each partition it touched, a control batch with `position` (at most
     /// 256 bytes) follows its records. A transaction that touched nothing leaves nothing.
     fn commit(&mut self, position: &[u8]) -> Result<(), LogError>;

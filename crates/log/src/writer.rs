@@ -32,6 +32,8 @@ pub(crate) struct Writer {
     open: Option<OpenBatch>,
     /// Something was buffered, or written without being shown, since the last flush.
     touched: bool,
+    /// The current transaction ends here with a control batch, whether it has records here or not.
+    included: bool,
     /// Where the partition stands with what is buffered; `position` is set by the control batches in it.
     ahead: Written,
 }
@@ -47,6 +49,7 @@ impl Writer {
             batches: Vec::new(),
             open: None,
             touched: false,
+            included: false,
             ahead,
         })
     }
@@ -108,11 +111,17 @@ impl Writer {
         self.ahead.last_timestamp_ms = record.timestamp_ms;
     }
 
-    /// Ends the transaction, if it has records here.
+    /// The transaction's end is written here even without records.
+    pub(crate) fn include(&mut self) {
+        self.included = true;
+    }
+
+    /// Ends the transaction, if it has records here or includes this partition.
     pub(crate) fn commit(&mut self, position: &[u8]) {
-        if self.unfinished() == 0 {
+        if self.unfinished() == 0 && !self.included {
             return;
         }
+        self.included = false;
         self.touched = true;
         self.finish_batch();
         let control = Control {

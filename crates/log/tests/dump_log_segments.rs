@@ -1,7 +1,7 @@
 //! Kafka's own `DumpLogSegments` reads our segments, and agrees with us record by record.
 //!
-//! Needs Java 17 and Maven, which fetches kafka-tools once into `${ROWCAST_CACHE:-~/.cache/rowcast}/kafka-tools-4.3.1`.
-//! Without them the test fails: a format that only we can read is not Kafka's.
+//! Needs Java 17 and Kafka's jars, as `cargo xtask prepare` fetches them. Without them the test fails: a format that only we
+//! can read is not Kafka's.
 
 #![allow(clippy::unwrap_used, reason = "in a test a refusal is a failure")]
 
@@ -16,48 +16,15 @@ use rowcast_log::{
     contract::{Held, partition, read_from},
 };
 
-/// The version of the replaced stack.
-const KAFKA: &str = "4.3.1";
-
+/// Kafka's jars, where xtask keeps them for all tests.
 fn jars() -> PathBuf {
-    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/rowcast");
-    let cache = std::env::var_os("ROWCAST_CACHE").map_or_else(home, PathBuf::from);
-    let dir = cache.join(format!("kafka-tools-{KAFKA}"));
-    if !dir.exists() {
-        fetch(&cache, &dir);
-    }
-    dir
-}
-
-/// Fetches into a directory beside the wanted one: a broken download is not taken for a whole one.
-fn fetch(cache: &Path, dir: &Path) {
-    std::fs::create_dir_all(cache).unwrap();
-    let unfinished = tempfile::tempdir_in(cache).unwrap();
-    let pom = format!(
-        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
-         <groupId>rowcast</groupId><artifactId>kafka-tools-jars</artifactId><version>1</version>\
-         <packaging>pom</packaging><dependencies><dependency><groupId>org.apache.kafka</groupId>\
-         <artifactId>kafka-tools</artifactId><version>{KAFKA}</version></dependency></dependencies></project>"
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/kafka/libs");
+    assert!(
+        dir.exists(),
+        "{} is missing; fetch Kafka's jars: cargo xtask prepare",
+        dir.display()
     );
-    let pom_path = unfinished.path().join("pom.xml");
-    std::fs::write(&pom_path, pom).unwrap();
-    let mut maven = Command::new("mvn");
-    maven
-        .args([
-            "-q",
-            "-B",
-            "dependency:copy-dependencies",
-            "-DincludeScope=runtime",
-            "-f",
-        ])
-        .arg(&pom_path);
-    maven.arg(format!(
-        "-DoutputDirectory={}",
-        unfinished.path().join("jars").display()
-    ));
-    let status = maven.status().expect("Maven is installed (apt install maven)");
-    assert!(status.success(), "Maven fetched kafka-tools");
-    std::fs::rename(unfinished.path().join("jars"), dir).unwrap();
+    dir
 }
 
 /// What the tool prints of the files.

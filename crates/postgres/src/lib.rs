@@ -5,7 +5,7 @@
 //! Knows nothing of logs, topics' offsets, or browsers.
 //!
 //! The way of a change: [`Source::open`] checks everything and makes what is missing (`source`, with `server`,
-//! `publication`, `slot`, `catalog`); [`SnapshotReader`] reads the tables; [`Stream`] follows the slot, whose messages
+//! `publication`, `published`, `slot`, `catalog`); [`SnapshotReader`] reads the tables; [`Stream`] follows the slot, whose messages
 //! [`pgoutput`] decodes. Below them all is one `connection`.
 
 mod catalog;
@@ -15,6 +15,7 @@ pub mod copy_text;
 mod error;
 pub mod pgoutput;
 mod publication;
+mod published;
 mod query;
 mod server;
 mod session;
@@ -26,7 +27,8 @@ mod stream;
 
 pub use config::{ConfigErrors, ConnectorConfig};
 pub use error::SourceError;
+pub use published::Published;
 pub use session::Session;
 pub use snapshot::{SnapshotEvent, SnapshotReader};
-pub use source::{Opened, Resume, ServerIdentity, Source};
+pub use source::{Found, Opened, Resume, ServerIdentity, Source};
 pub use stream::{Stream, StreamEvent};

@@ -153,12 +153,12 @@ fn refuse_without_identity<'a>(
 
 /// "table a.b" or "tables a.b, c.d and 3 more".
 pub(crate) fn named(tables: &[&ListedTable]) -> String {
-    let mut names = tables
-        .iter()
-        .take(NAMED_MAX)
-        .map(|table| table.id())
-        .collect::<Vec<_>>()
-        .join(", ");
+    listed(&tables.iter().map(|table| table.id()).collect::<Vec<_>>())
+}
+
+/// The same, of names.
+pub(crate) fn listed(tables: &[String]) -> String {
+    let mut names = tables[..tables.len().min(NAMED_MAX)].join(", ");
     if tables.len() > NAMED_MAX {
         names.push_str(&format!(" and {} more", tables.len() - NAMED_MAX));
     }

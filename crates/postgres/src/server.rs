@@ -13,8 +13,8 @@ use crate::{
 
 /// The oldest major version whose behaviour is tested.
 const VERSION_MIN: u32 = 14_00_00;
-/// Settings that could end a long snapshot, an idle stream or a long wait from outside of our connection. With row
-/// security off a filtered table is an error instead of a snapshot with holes.
+/// Settings that could end a long snapshot, an idle stream or a long wait from outside of our connection, or keep from
+/// us what we must know. With row security off a filtered table is an error instead of a snapshot with holes.
 const PATIENCE: &[(&str, &str)] = &[
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),
@@ -22,6 +22,8 @@ const PATIENCE: &[(&str, &str)] = &[
     ("idle_session_timeout", "0"),
     ("row_security", "off"),
     ("standard_conforming_strings", "on"),
+    // PostgreSQL 18 says by a warning, and by nothing else, that the publication is gone.
+    ("client_min_messages", "warning"),
     // Names in default expressions are qualified by it; this is PostgreSQL's own default.
     ("search_path", "\"$user\", public"),
 ];

@@ -30,6 +30,7 @@ fn log_up_to(end: u64, confirmed: u64) -> Resume {
         }),
         confirmed: Lsn(confirmed),
         restart_snapshot: false,
+        published: crate::Published::default(),
     }
 }
 

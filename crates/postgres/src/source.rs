@@ -13,11 +13,12 @@ use crate::{
     config::SnapshotMode,
     connection::{Connection, Purpose, error::ConnectionError, options::ConnectionOptions},
     publication,
+    published::{Look, Published},
     query::qualified,
     server::{self, Server},
     shared_topic,
     slot::{self, NewSlot, Plan, Slot},
-    stream::Start,
+    stream::{Start, watch::Watched},
 };
 
 /// What the log knows of this connector from before; all `None`/empty on the first start.
@@ -35,6 +36,9 @@ pub struct Resume {
     /// is ours, nothing of it is worth keeping, and it is dropped and made anew. Meant too by a `server` without
     /// `snapshot_done`. The caller empties the topics when it gets [`Opened::Snapshot`].
     pub restart_snapshot: bool,
+    /// How the captured tables were published when the source was opened last, under this publication's name; empty if
+    /// nobody wrote it down. Not looked at before a snapshot.
+    pub published: Published,
 }
 
 impl Resume {
@@ -62,6 +66,17 @@ pub struct ServerIdentity {
     pub system_identifier: String,
     /// `IDENTIFY_SYSTEM` timeline.
     pub timeline: u32,
+}
+
+/// What the checks of [`Source::open`] found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Whose WAL it is.
+    pub server: ServerIdentity,
+    /// How the captured tables are published: to be kept, durably, for the next [`Resume`] before anything is confirmed.
+    pub published: Published,
+    /// Items of `table.include.list` that match no captured table: to be told once.
+    pub unmatched: Vec<String>,
 }
 
 /// The way to a checked server with its publication and slot in place.
@@ -100,11 +115,7 @@ impl Source {
     /// configuration says may be created. `run_id` goes to the records' headers.
     ///
     /// May be dropped at any time: a slot whose creation still waits for old transactions is cancelled at the server.
-    pub async fn open(
-        config: &ConnectorConfig,
-        resume: &Resume,
-        run_id: &str,
-    ) -> Result<(ServerIdentity, Opened), SourceError> {
+    pub async fn open(config: &ConnectorConfig, resume: &Resume, run_id: &str) -> Result<(Found, Opened), SourceError> {
         Box::pin(Opening::connect(config, resume, config.event_options(run_id)))
             .await?
             .check_and_go_on()
@@ -121,6 +132,7 @@ struct Opening<'a> {
     session: Connection,
     walsender: Connection,
     server: Server,
+    watched: Watched,
 }
 
 impl<'a> Opening<'a> {
@@ -148,6 +160,10 @@ impl<'a> Opening<'a> {
             options,
             session,
             walsender,
+            watched: Watched {
+                version: server.version,
+                ..Watched::default()
+            },
             server,
         })
     }
@@ -162,16 +178,28 @@ impl<'a> Opening<'a> {
         Ok((self, found, plan))
     }
 
-    async fn check_and_go_on(self) -> Result<(ServerIdentity, Opened), SourceError> {
+    async fn check_and_go_on(self) -> Result<(Found, Opened), SourceError> {
         let (mut this, found, plan) = self.plan().await?;
         let tables = tables::list(&mut this.session)
             .await
             .map_err(|error| error.during("listing the tables"))?;
         let captured = this.captured(&tables, &plan)?;
+        // Before the publication is mended: a gap that is closed again is a gap.
+        let before = this.look(&captured).await?;
+        if !this.resume.is_new()
+            && let Some(refusal) = before.refusal(&this.config.publication_name, &this.resume.published)
+        {
+            return Err(SourceError::Refused(refusal));
+        }
         publication::ensure(&mut this.session, this.config, this.server.version, &tables, &captured).await?;
         this.warn_of_unpublished(&captured).await?;
         Self::warn_of_keys(&captured);
-        let identity = this.server.identity.clone();
+        this.watched.published = this.look(&captured).await?.published;
+        let found_out = Found {
+            server: this.server.identity.clone(),
+            published: this.watched.published.clone(),
+            unmatched: unmatched(this.config, &captured),
+        };
         let opened = match plan {
             Plan::Continue(confirmed) => {
                 found.as_ref().map_or(Ok(()), slot::free)?;
@@ -179,7 +207,16 @@ impl<'a> Opening<'a> {
             }
             Plan::Create { drop_first } => this.create(drop_first).await?,
         };
-        Ok((identity, opened))
+        Ok((found_out, opened))
+    }
+
+    /// How the tables are published now.
+    async fn look(&mut self, captured: &[&ListedTable]) -> Result<Look, SourceError> {
+        let tables: Vec<u32> = captured.iter().map(|table| table.oid).collect();
+        let name = &self.config.publication_name;
+        Look::take(&mut self.session, name, self.server.version, &tables)
+            .await
+            .map_err(|error| error.during("reading the publication's entries"))
     }
 
     /// The tables to capture, checked for what would go wrong later.
@@ -246,6 +283,7 @@ impl<'a> Opening<'a> {
             held: self.resume.mark,
             confirmed,
             tables: Vec::new(),
+            watched: self.watched,
         };
         Stream::start(self.walsender, catalog, start).await
     }
@@ -271,6 +309,7 @@ impl<'a> Opening<'a> {
             held: None,
             confirmed: new.consistent_point,
             tables: Vec::new(),
+            watched: self.watched,
         };
         Ok(Opened::Snapshot(
             SnapshotReader::begin(self.walsender, catalog, start, &new.snapshot).await?,
@@ -346,6 +385,12 @@ pub(crate) fn captured<'t>(config: &ConnectorConfig, tables: &'t [ListedTable]) 
     let mut captured: Vec<&ListedTable> = tables.iter().filter(wanted).collect();
     captured.sort_by_cached_key(|table| config.tables.snapshot_order(&table.schema, &table.name));
     captured
+}
+
+/// Items of `table.include.list` to which no captured table answers.
+fn unmatched(config: &ConnectorConfig, captured: &[&ListedTable]) -> Vec<String> {
+    let names: Vec<String> = captured.iter().map(|table| table.id()).collect();
+    config.tables.unmatched(&names)
 }
 
 /// The snapshot reads every captured table whole, or not at all.

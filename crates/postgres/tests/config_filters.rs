@@ -138,6 +138,14 @@ fn a_bad_pattern_names_its_property() {
 }
 
 #[test]
+fn items_that_match_no_table_are_named_as_they_were_written() {
+    let config = lists(&[("table.include.list", r"public\.orders, public.ordres,s\.(a|b),\,x")]).expect("good lists");
+    let tables = ["public.orders".to_owned(), "S.B".to_owned()];
+    assert_eq!(config.tables.unmatched(&tables), ["public.ordres", ",x"]);
+    assert!(lists(&[]).expect("none").tables.unmatched(&tables).is_empty());
+}
+
+#[test]
 fn the_snapshot_s_order_is_the_list_s_then_java_s() {
     let config = lists(&[("table.include.list", "public.z,public\\..*,audit.*")]).expect("good");
     let mut tables = [

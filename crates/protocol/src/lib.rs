@@ -24,7 +24,8 @@ pub use frame::{ChangeParts, RowsFrame, change_frame};
 pub use reason::{ErrorCode, ResetReason};
 pub use schema::{Column, Items, RawSchema, Schema};
 pub use server::{
-    Change, Failure, Live, Op, Pong, RawJson, Reset, Rows, SchemaChange, ServerMessage, Subscribed, Unsubscribed,
+    Change, Failure, Fresh, Live, Op, Pong, RawJson, Reset, Rows, SchemaChange, ServerMessage, Stale, Subscribed,
+    Unsubscribed,
 };
 
 /// The WebSocket subprotocol that a client of this protocol names.

@@ -155,6 +155,24 @@ message! {
 }
 
 message! {
+    /// Nothing is heard of the source any more: the rows are as of then, and stay. Changes come again after `fresh`.
+    pub struct Stale {
+        /// Which subscription.
+        pub sub: u32,
+        /// Since when, milliseconds since 1970.
+        pub since_ms: i64,
+    }
+}
+
+message! {
+    /// The source is heard of again after `stale`; nothing was lost in between.
+    pub struct Fresh {
+        /// Which subscription.
+        pub sub: u32,
+    }
+}
+
+message! {
     /// A request was refused, or a subscription failed (then `sub` names it and it has ended).
     pub struct Failure {
         /// Why, as a word.
@@ -164,6 +182,9 @@ message! {
         /// The subscription that has ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub sub: Option<u32>,
+        /// The topic that it is about, where subscriptions go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub topic: Option<String>,
         /// The request's `ref`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub r#ref: Option<String>,
@@ -203,6 +224,10 @@ pub enum ServerMessage {
     Schema(SchemaChange),
     /// See [`Reset`].
     Reset(Reset),
+    /// See [`Stale`].
+    Stale(Stale),
+    /// See [`Fresh`].
+    Fresh(Fresh),
     /// See [`Failure`].
     Error(Failure),
     /// See [`Unsubscribed`].
@@ -227,6 +252,8 @@ impl ServerMessage {
             "change" => parse_body(text).map(ServerMessage::Change),
             "schema" => parse_body(text).map(ServerMessage::Schema),
             "reset" => parse_body(text).map(ServerMessage::Reset),
+            "stale" => parse_body(text).map(ServerMessage::Stale),
+            "fresh" => parse_body(text).map(ServerMessage::Fresh),
             "error" => parse_body(text).map(ServerMessage::Error),
             "unsubscribed" => parse_body(text).map(ServerMessage::Unsubscribed),
             "pong" => parse_body(text).map(ServerMessage::Pong),
@@ -258,6 +285,7 @@ mod tests {
             code: ErrorCode::NoKey,
             message: "m".into(),
             sub: None,
+            topic: None,
             r#ref: None,
         };
         let text = ServerMessage::Error(failure).to_json();

@@ -10,7 +10,7 @@ use crate::{
     declare::{Declared, Member, Shape},
     reason::{ErrorCode, ResetReason},
     schema::{Column, Items, Schema},
-    server::{Change, Failure, Live, Op, Pong, Reset, Rows, SchemaChange, Subscribed, Unsubscribed},
+    server::{Change, Failure, Fresh, Live, Op, Pong, Reset, Rows, SchemaChange, Stale, Subscribed, Unsubscribed},
 };
 
 const HEAD: &str = "\
@@ -65,6 +65,8 @@ pub(crate) fn server_messages() -> Vec<(&'static str, Shape)> {
         ("change", Change::shape()),
         ("schema", SchemaChange::shape()),
         ("reset", Reset::shape()),
+        ("stale", Stale::shape()),
+        ("fresh", Fresh::shape()),
         ("error", Failure::shape()),
         ("unsubscribed", Unsubscribed::shape()),
         ("pong", Pong::shape()),

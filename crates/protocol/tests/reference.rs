@@ -60,11 +60,13 @@ fn every_example_of_the_server_is_exactly_what_it_would_write() {
     let all = [
         "change",
         "error",
+        "fresh",
         "live",
         "pong",
         "reset",
         "rows",
         "schema",
+        "stale",
         "subscribed",
         "unsubscribed",
     ];

@@ -8,7 +8,7 @@ use std::{fs, sync::Arc, time::Duration};
 use anyhow::{Context, Result, bail};
 use prometheus_client::{collector::Collector, encoding::EncodeMetric, metrics::gauge::ConstGauge, registry::Registry};
 use rowcast_connect::{ConnectMetrics, Connectors, RunningConnector};
-use rowcast_gateway::{Gateway, GatewayOptions};
+use rowcast_gateway::{AllowedHosts, Gateway, GatewayOptions};
 use rowcast_log::{EmbeddedLog, EmbeddedOptions, Log};
 use rowcast_postgres::ConnectorConfig;
 use tokio::{net::TcpListener, sync::watch};
@@ -164,6 +164,7 @@ fn gateway_options(settings: &Settings, files_max: Option<u64>) -> GatewayOption
     }
     GatewayOptions {
         allowed_origins: settings.allowed_origins.clone(),
+        allowed_hosts: allowed_hosts(settings),
         connections_max,
         message_bytes_max: settings.message_bytes_max,
         subscriptions_max: settings.subscriptions_max,
@@ -174,6 +175,22 @@ fn gateway_options(settings: &Settings, files_max: Option<u64>) -> GatewayOption
         ring_bytes_max: settings.ring_bytes_max,
         ..GatewayOptions::default()
     }
+}
+
+/// On a public address nobody but the operator knows the names that lead there, so none is refused until one is given.
+fn allowed_hosts(settings: &Settings) -> AllowedHosts {
+    let listen = settings.listen.ip();
+    if settings.allowed_hosts.is_empty() && !listen.is_loopback() {
+        return AllowedHosts::any();
+    }
+    let own = match listen.is_unspecified() {
+        true => AllowedHosts::loopback(),
+        false => AllowedHosts::loopback().and_address(listen),
+    };
+    settings
+        .allowed_hosts
+        .iter()
+        .fold(own, |hosts, name| hosts.and_name(name))
 }
 
 /// The log's size, asked for when Prometheus asks.

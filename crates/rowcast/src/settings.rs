@@ -66,6 +66,14 @@ pub const SETTINGS: &[Setting] = &[
         "ORIGIN",
         "A web origin (https://shop.example) whose pages may connect, besides this server's own. May be repeated",
     ),
+    many(
+        "allowed_host",
+        "NAME",
+        "A name under which this server answers, besides localhost, 127.0.0.0/8, [::1] and the listen address; other \
+         names get 421, so that no web site can reach it by pointing its own name here (DNS rebinding). * allows any. If \
+         left out: only those when listening on loopback, where nobody else can be meant; any when listening elsewhere, \
+         since only you know its names there. May be repeated",
+    ),
     one(
         "connections_max",
         "N",
@@ -126,6 +134,8 @@ pub struct Settings {
     pub metrics_listen: SocketAddr,
     /// Origins besides our own.
     pub allowed_origins: Vec<String>,
+    /// Names besides the loopback's and the listen address; empty for the default.
+    pub allowed_hosts: Vec<String>,
     /// Clients at once.
     pub connections_max: usize,
     /// Subscriptions of one connection.
@@ -215,6 +225,7 @@ pub fn resolve(layers: &[Layer]) -> Result<Settings> {
         listen: address("listen", &last("listen"))?,
         metrics_listen: address("metrics_listen", &last("metrics_listen"))?,
         allowed_origins: text("allowed_origin"),
+        allowed_hosts: text("allowed_host"),
         connections_max: count("connections_max")?,
         subscriptions_max: count("subscriptions_max")?,
         message_bytes_max: count("message_bytes_max")?,

@@ -37,7 +37,9 @@ async fn a_table_is_keyed_by_an_identity_index_that_lacks_its_primary_key(versio
         .await?;
     follower
         .until("the last row", |seen| {
-            seen.changes.last().is_some_and(|change| change.after.get("k") == Some(&40.into()))
+            seen.changes
+                .last()
+                .is_some_and(|change| change.after.get("k") == Some(&40.into()))
         })
         .await?;
     other.row(4).await?;

@@ -9,16 +9,21 @@ mod demo;
 mod filter;
 mod identity;
 mod idle;
+mod kafka_kit;
 mod keys;
 mod kill_rowcast;
 mod kit;
 mod order;
+mod publication;
 mod refusals;
+mod resume;
 mod shutdown;
 mod slots;
 mod snapshot;
 mod stalled;
+mod stalled_disk;
 mod texts;
+mod truncate;
 mod walsender;
 
 /// Makes one test for Debian's PostgreSQL and one for the newest.

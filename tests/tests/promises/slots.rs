@@ -15,6 +15,9 @@ use rowcast_tests::{
     workload::{self, TABLES},
 };
 
+/// The timeout of 2 s and the longest pause between two looks, 5 s; and three for a busy machine.
+const TAKE_OVER_MAX: Duration = Duration::from_secs(10);
+
 /// T22: killed between making the slot and remembering it, in any order of luck, the next start leaves exactly one.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_during_the_first_start_leave_one_slot() -> Result<()> {
@@ -106,6 +109,47 @@ async fn the_slot_is_taken_over_from_a_dead_predecessor() -> Result<()> {
     let follower = Follower::start(rowcast.address(), "ledger", true);
     follower.row(1).await?;
     let _ = advance.await?;
+    Ok(())
+}
+
+/// T15: the predecessor is half dead: it reads nothing and answers nothing, and still holds the slot. Its successor waits
+/// until PostgreSQL gives the connection up, takes over, and is left alone when the other comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slot_is_taken_over_from_a_half_dead_predecessor() -> Result<()> {
+    let postgres = Postgres::start_with(Version::Installed, &[("wal_sender_timeout", "2s")])?;
+    let database = postgres.connect().await?;
+    workload::create_tables(&database).await?;
+    oracle::create(&database).await?;
+    let mut first = Rowcast::new(&postgres, &workload::include_list())?;
+    first.start_ready().await?;
+    let insert = "INSERT INTO ledger VALUES ($1, 1, 1, 'whose?')";
+    database.execute(insert, &[&1_i64]).await?;
+    let follower = Follower::start(first.address(), "ledger", true);
+    follower.row(1).await?;
+    drop(follower);
+
+    first.signal("STOP")?;
+    let mut second = first.fork()?;
+    second.start().await?;
+    second.unready(|reason| reason.contains("in use")).await?;
+    let waits_since = std::time::Instant::now();
+    database.execute(insert, &[&2_i64]).await?;
+    second.ready().await?;
+    let took = waits_since.elapsed();
+    eprintln!("taken over after {:.1} s", took.as_secs_f64());
+    assert!(took < TAKE_OVER_MAX, "{took:?} is too long");
+
+    let followers = TABLES.map(|table| (table, Follower::start(second.address(), table, true)));
+    followers[0].1.row(2).await?;
+    first.signal("CONT")?;
+    first.unready(|reason| reason.contains("in use")).await?;
+    database.execute(insert, &[&3_i64]).await?;
+    checker::everything_agrees(&database, &second, followers, -1, Began::Empty).await?;
+    // What was in the first one's socket it may have read; then it must have stopped.
+    let theirs = checker::changes_of(&checker::log_of(&first, "ledger").await?);
+    let ours = checker::changes_of(&checker::log_of(&second, "ledger").await?);
+    assert!(ours.starts_with(&theirs), "the two logs tell different stories");
+    assert!(theirs.len() <= 2, "the first went on beside its successor");
     Ok(())
 }
 

@@ -6,10 +6,12 @@ use rowcast_tests::{
     client::{Connection, Follower},
     postgres::{Postgres, Version},
     process::Rowcast,
-    repetitions, workload,
+    workload,
 };
 use tokio::task::JoinSet;
 
+/// Clients that read while one does not.
+const OTHERS: usize = 1_000;
 /// Rows that are written while one client reads nothing.
 const ROWS: i64 = 1_500;
 /// With [`ROWS`], 30 MB: twice what the ring and the sockets' buffers on both sides can hold for the stalled client.
@@ -26,7 +28,7 @@ async fn a_stalled_client_among_many_harms_nobody_and_catches_up() -> Result<()>
     rowcast.start_ready().await?;
     let mut stalled = live(rowcast.address()).await?;
     let mut others = JoinSet::new();
-    for _ in 0..repetitions(100, 1_000) {
+    for _ in 0..OTHERS {
         let other = live(rowcast.address()).await?;
         others.spawn(sees_every_row(other));
     }

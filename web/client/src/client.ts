@@ -173,7 +173,11 @@ export class Client implements Link {
   }
 
   #failed(message: ServerMessage & { type: "error" }): void {
-    const { sub, ref } = message;
+    const { sub, ref, topic } = message;
+    if (topic !== undefined) {
+      for (const each of this.#subscriptions.values()) if (each.topic === topic) each.options.onError?.(message);
+      return;
+    }
     const subscription = ref !== undefined ? this.#subscriptions.get(ref) : sub !== undefined ? this.#numbers.get(sub) : null;
     if (sub !== undefined) this.#numbers.delete(sub);
     subscription?.on(message);

@@ -9,7 +9,7 @@ export const SUBPROTOCOL = "rowcast.v1";
 export type Op = "c" | "r" | "u" | "d" | "t";
 
 /** Why a request was refused. */
-export type ErrorCode = "bad_message" | "unknown_topic" | "bad_cursor" | "unsupported" | "no_key" | "too_many_subscriptions" | "already_subscribed" | "not_subscribed" | "not_an_envelope" | "internal";
+export type ErrorCode = "bad_message" | "unknown_topic" | "bad_cursor" | "unsupported" | "no_key" | "too_many_subscriptions" | "already_subscribed" | "not_subscribed" | "not_json" | "internal";
 
 /** Why a subscription begins anew. */
 export type ResetReason = "other_epoch" | "other_topic" | "expired" | "fell_behind";
@@ -117,6 +117,8 @@ export interface Rows {
   sub: number;
   /** Row objects in Debezium's encoding, in no particular order, each key once. */
   rows: Encoded[];
+  /** The key of each row, where columns and schema do not say it; null for a row that says it. */
+  keys?: Encoded[];
 }
 
 /** All rows were sent, or all that was missed since the cursor: from here on changes come as they happen. */
@@ -135,9 +137,9 @@ export interface Change {
   sub: number;
   /** What happened. */
   op: Op;
-  /** The row's key object; null for a truncate, and for a table without key. */
+  /** The row's key: for Debezium's topics an object of columns; null for a truncate, and for a record without key. */
   key: Encoded | null;
-  /** The row before, where PostgreSQL sends it (replica identity FULL); for a delete at least the key's columns. */
+  /** The row before, where the record has it: with replica identity FULL, and for a delete at least the key's columns. */
   before: Encoded | null;
   /** The row after; null for a delete and a truncate. */
   after: Encoded | null;
@@ -171,6 +173,22 @@ export interface Reset {
   message: string;
 }
 
+/** Nothing is heard of the source any more: the rows are as of then, and stay. Changes come again after `fresh`. */
+export interface Stale {
+  type: "stale";
+  /** Which subscription. */
+  sub: number;
+  /** Since when, milliseconds since 1970. */
+  since_ms: number;
+}
+
+/** The source is heard of again after `stale`; nothing was lost in between. */
+export interface Fresh {
+  type: "fresh";
+  /** Which subscription. */
+  sub: number;
+}
+
 /** A request was refused, or a subscription failed (then `sub` names it and it has ended). */
 export interface Failure {
   type: "error";
@@ -180,6 +198,8 @@ export interface Failure {
   message: string;
   /** The subscription that has ended. */
   sub?: number;
+  /** The topic that it is about, where subscriptions go on. */
+  topic?: string;
   /** The request's `ref`. */
   ref?: string;
 }
@@ -198,7 +218,7 @@ export interface Pong {
   ref?: string;
 }
 
-export type ServerMessage = Subscribed | Rows | Live | Change | SchemaChange | Reset | Failure | Unsubscribed | Pong;
+export type ServerMessage = Subscribed | Rows | Live | Change | SchemaChange | Reset | Stale | Fresh | Failure | Unsubscribed | Pong;
 
 /** Why a connection was closed, and whether to come back. */
 export const CLOSE_CODES: Record<number, { name: string; reconnect: boolean; meaning: string }> = {

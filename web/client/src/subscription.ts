@@ -25,7 +25,7 @@ export interface SubscribeOptions {
   onLive?: (cursor: string) => void;
   /** The server cannot go on from our cursor: forget the rows, they come again. */
   onReset?: (reset: Reset) => void;
-  /** A refusal by the server. `state` tells whether it is final. */
+  /** A refusal by the server, or a word on what is wrong with the topic. `state` tells whether it is final. */
   onError?: (error: Failure) => void;
   /** The state has changed. */
   onState?: (state: State) => void;
@@ -37,6 +37,9 @@ export interface Link {
   end(subscription: Subscription): void;
   retry(subscription: Subscription): void;
 }
+
+/** Why rows are not live although the server answers. */
+const SOURCE_AWAY = "the server waits to hear of its source again";
 
 export class Subscription {
   #state: State = { phase: "connecting", error: null };
@@ -99,6 +102,10 @@ export class Subscription {
         return;
       case "live":
         return this.#live(message.cursor);
+      case "stale":
+        return this.#stale(new Date(message.since_ms));
+      case "fresh":
+        return this.#fresher();
       case "reset":
         return this.#reset(message);
       case "error":
@@ -153,6 +160,17 @@ export class Subscription {
     this.#fresh = false;
     this.options.onLive?.(cursor);
     this.#enter({ phase: "live" });
+  }
+
+  /** The server is there, and does not hear of its source: the rows stay as they were. */
+  #stale(since: Date): void {
+    if (this.#state.phase !== "live") return;
+    this.#staleSince = since;
+    this.#enter({ phase: "catching-up", staleSince: since, reason: SOURCE_AWAY });
+  }
+
+  #fresher(): void {
+    if (this.#state.phase === "catching-up" && this.#state.reason === SOURCE_AWAY) this.#enter({ phase: "live" });
   }
 
   #reset(reset: Reset): void {

@@ -191,3 +191,43 @@ test("a message of a newer server is ignored", () => {
   start().say({ type: "weather", sub: 5 }, { type: "note" });
   assert.equal(table.state.phase, "live");
 });
+
+/** A topic that somebody else fills: nothing is known of it but what its messages say. */
+function foreign(...messages) {
+  const socket = FakeSocket.last().open().say({ ...subscribed(), schema: null }, ...messages, live("c0"));
+  return { socket, keys: () => [...table.rows.keys()].sort(), columns: () => table.schema.columns.map(({ name, key }) => (key ? `*${name}` : name)) };
+}
+
+test("without a schema the key comes beside the rows, and columns are those that come", () => {
+  const { socket, keys, columns } = foreign({ ...rows({ id: 1, a: 1 }, { id: 2, b: 2 }), keys: [{ id: 1 }, { id: 2 }] });
+  assert.deepEqual([keys(), columns()], [["1", "2"], ["*id", "a", "b"]]);
+  socket.say(change("u", 2, { id: 2, c: 3 }, "c1"), change("u", 3, { id: 3 }, "c2"), { ...change("d", 1, null, "c3"), before: null });
+  assert.deepEqual([keys(), columns()], [["2", "3"], ["*id", "a", "b", "c"]]);
+  assert.deepEqual(changes.map(({ op, key }) => op + key), ["u2", "c3", "d1"], "an upsert of a row that was not there is an insert");
+});
+
+test("keys that are not in their rows are a column of their own", () => {
+  const { socket, keys, columns } = foreign({ ...rows({ name: "Ann" }, 7, [1]), keys: ["user-7", 7, { user: 8 }] });
+  assert.deepEqual([keys(), columns()], [["7", "user-7", '{"user":8}'].sort(), ["*(key)", "name", "value"]]);
+  const upsert = (op, key, value, cursor) => ({ ...change(op, 0, value, cursor), key, before: null });
+  socket.say(upsert("u", "user-7", { name: "Bob" }, "c1"), upsert("d", 7, null, "c2"), upsert("u", "user-9", "text", "c3"));
+  assert.deepEqual(keys(), ["user-7", "user-9", '{"user":8}'].sort());
+  assert.equal(table.rows.get("user-7").encoded.name, "Bob");
+  assert.equal(table.rows.get("user-9").encoded.value, "text");
+});
+
+test("rows that say their key and rows that do not may be mixed", () => {
+  const socket = start();
+  socket.say({ ...change("u", 0, { note: "x" }, "c1"), key: "text" }, change("u", 2, row(2, "y"), "c2"), change("d", 1, null, "c3"));
+  assert.deepEqual([...table.rows.keys()], ['{"id":2}', "text"]);
+  assert.equal(table.rows.get('{"id":2}').encoded.note, "y");
+});
+
+test("what is wrong with a topic is told to its subscribers, and ends nothing", () => {
+  const heard = [];
+  client.subscribe("other", { onError: () => heard.push("other") });
+  client.subscribe("t", { onError: (error) => heard.push(error.code) });
+  start().say({ type: "error", code: "not_json", message: "record 7 of t is not JSON", topic: "t" });
+  assert.deepEqual(heard, ["not_json"]);
+  assert.equal(table.state.phase, "live");
+});

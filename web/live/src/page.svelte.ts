@@ -47,6 +47,8 @@ export class LivePage {
   median = $state.raw<number | null>(null);
   spoken = $state("");
   failure = $state.raw<Failure | null>(null);
+  /** What is wrong with the topic, though its changes come. */
+  warning = $state<string | null>(null);
   /** The key of the row whose details are open. */
   opened = $state.raw<string | null>(null);
 
@@ -81,6 +83,7 @@ export class LivePage {
     this.#table?.close();
     this.topic = topic;
     this.failure = null;
+    this.warning = null;
     this.view.describe([]);
     this.view.clear();
     this.feed.clear();
@@ -145,6 +148,10 @@ export class LivePage {
   }
 
   #refused(failure: Failure): void {
+    if (failure.code === "not_json") {
+      this.warning = failure.message;
+      return;
+    }
     this.failure = failure;
     if (failure.code !== "unknown_topic") return;
     const topic = this.topic;

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use rowcast_gateway::{Gateway, GatewayOptions, Pages};
 use rowcast_log::{
-    Appender, EmbeddedLog, EmbeddedOptions, Log, NewRecord, TopicCreation, TopicPartition, Visibility, WriterId,
+    Appender, EmbeddedLog, EmbeddedOptions, Log, NewRecord, TopicCreation, TopicInfo, TopicPartition, Visibility,
+    WriterId,
 };
 use rowcast_protocol::{ClientMessage, ServerMessage, Subscribe};
 use tokio::{
@@ -114,6 +115,28 @@ impl Stage {
     }
 }
 
+/// The one partition of a topic.
+pub fn partition(topic: &str) -> TopicPartition {
+    TopicPartition {
+        topic: topic.into(),
+        partition: 0,
+    }
+}
+
+/// Ends a first snapshot of a table without rows, if the topic has not begun.
+fn begin(log: &dyn Log, info: &TopicInfo) {
+    let partition = partition(&info.name);
+    if log.position(&partition).expect("the topic is there").is_some() {
+        return;
+    }
+    let mut appender = log
+        .appender(&WriterId::new("test"))
+        .expect("an embedded log has one for all");
+    appender.include(&partition).expect("a new topic has no writer");
+    appender.commit(b"first").expect("the log takes it");
+    appender.flush(Visibility::Now).expect("the log takes it");
+}
+
 /// Writes changes as capture does: one transaction per call of [`Writer::commit`].
 pub struct Writer {
     appender: Box<dyn Appender>,
@@ -126,8 +149,11 @@ impl Writer {
         let info = log
             .ensure_topic(topic, &TopicCreation::default())
             .expect("the topic is made");
+        begin(log, &info);
         Writer {
-            appender: log.appender(&WriterId::new("test")).unwrap(),
+            appender: log
+                .appender(&WriterId::new("test"))
+                .expect("an embedded log has one for all"),
             partition: TopicPartition {
                 topic: info.name,
                 partition: 0,

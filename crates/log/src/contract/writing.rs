@@ -27,6 +27,31 @@ pub fn the_position_is_that_of_the_last_commit_in_each_partition<F: Fixture>() {
     check(&*fixture.open());
 }
 
+/// Its readers are woken by the end of a transaction that has no records there, and find that end again.
+pub fn a_topic_that_stays_empty_can_be_told_from_one_not_begun<F: Fixture>() {
+    let (fixture, log, topic) = open_with_topic::<F>("empty");
+    log.ensure_topic("full", &TopicCreation::default()).unwrap();
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
+    appender.include(&topic).unwrap();
+    put(&mut *appender, &partition("full"), "1");
+    let seq = flush(&mut *appender, Visibility::AfterSync);
+    wait_durable(&*appender, seq);
+    assert_eq!(*log.end(&topic).unwrap().borrow(), Offset(0), "the transaction goes on");
+    commit(&mut *appender, "first");
+    put(&mut *appender, &partition("full"), "2");
+    commit(&mut *appender, "second");
+    let seq = flush(&mut *appender, Visibility::AfterSync);
+    wait_durable(&*appender, seq);
+    let check = |log: &dyn Log| {
+        assert_eq!(log.position(&topic).unwrap().as_deref(), Some(&b"first"[..]));
+        assert_eq!(*log.end(&topic).unwrap().borrow(), Offset(1));
+        assert_eq!(values(log, &topic), Vec::<(u64, String)>::new());
+    };
+    check(&*log);
+    drop((appender, log));
+    check(&*fixture.open());
+}
+
 /// The same transactions, cut differently into flushes, lie at the same offsets.
 pub fn a_replay_gives_every_record_its_offset_again<F: Fixture>() {
     let append = |log: &dyn Log, flush_every: usize| {

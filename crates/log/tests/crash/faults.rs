@@ -1,7 +1,7 @@
 //! A disk that loses power, is full, or fails to sync.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -23,6 +23,8 @@ struct Faulty {
     /// Bytes that the disk still takes.
     room: Mutex<Option<usize>>,
     sync_fails: Mutex<bool>,
+    /// Files whose names their directories keep.
+    named: Mutex<HashSet<PathBuf>>,
     /// Held while a picture of the disk is taken.
     still: Mutex<()>,
 }
@@ -52,16 +54,35 @@ impl Storage for Faulty {
         self.synced.lock().unwrap().insert(path.to_path_buf(), len);
         Ok(())
     }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let _still = self.still.lock().unwrap();
+        File::open(path)?.sync_all()?;
+        let mut named = self.named.lock().unwrap();
+        for entry in std::fs::read_dir(path)? {
+            named.insert(entry?.path());
+        }
+        Ok(())
+    }
 }
 
 /// Loses un-synced bytes as a power cut does: the file ends anywhere behind what was synced, and sectors of the rest
-/// may be missing in any order.
-fn lose_power(random: &mut Random, image: &Path, synced: &HashMap<PathBuf, u64>, living: &Path) {
+/// may be missing in any order. A file that its directory was not synced with may be gone.
+fn lose_power(
+    random: &mut Random,
+    image: &Path,
+    (synced, named): &(HashMap<PathBuf, u64>, HashSet<PathBuf>),
+    living: &Path,
+) {
     let dir = image.join(format!("{TOPIC}-0"));
     for entry in std::fs::read_dir(&dir).unwrap() {
         let path = entry.unwrap().path();
         let was = living.join(path.strip_prefix(image).unwrap());
         if !path.extension().is_some_and(|e| e == "log" || e == "index") {
+            continue;
+        }
+        if !named.contains(&was) && random.below(2) == 0 {
+            std::fs::remove_file(&path).unwrap();
             continue;
         }
         let synced = synced.get(&was).copied().unwrap_or(0) as usize;
@@ -111,7 +132,8 @@ fn a_power_cut_loses_no_durable_transaction_and_leaves_whole_ones() {
         let synced = {
             let _still = storage.still.lock().unwrap();
             copy_dir(living.path(), image.path());
-            storage.synced.lock().unwrap().clone()
+            let synced = storage.synced.lock().unwrap().clone();
+            (synced, storage.named.lock().unwrap().clone())
         };
         lose_power(&mut random, image.path(), &synced, living.path());
         let recovered = EmbeddedLog::open(image.path(), options.clone()).unwrap();
@@ -125,6 +147,7 @@ fn a_power_cut_loses_no_durable_transaction_and_leaves_whole_ones() {
             drop((appender, log));
             std::fs::remove_dir_all(living.path()).unwrap();
             storage.synced.lock().unwrap().clear();
+            storage.named.lock().unwrap().clear();
             log = EmbeddedLog::open(living.path(), options.clone()).unwrap();
             log.ensure_topic(TOPIC, &TopicCreation::default()).unwrap();
             (appender, next) = (log.appender(&WriterId::new("test")).unwrap(), 0);

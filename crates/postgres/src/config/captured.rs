@@ -74,6 +74,13 @@ impl CapturedTables {
         (listed, name.encode_utf16().collect())
     }
 
+    /// The items of `table.include.list` that match none of these tables, `schema.table` each.
+    pub fn unmatched(&self, tables: &[String]) -> Vec<String> {
+        let list = self.tables.include.as_deref().unwrap_or_default();
+        let idle = |pattern: &&Regex| !tables.iter().any(|table| pattern.is_match(table));
+        list.iter().filter(idle).map(written).collect()
+    }
+
     /// Whether any list restricts what is captured; if none does, every table of the database is.
     pub fn is_restricted(&self) -> bool {
         let restricts = |lists: &Lists| lists.include.is_some() || !lists.exclude.is_empty();
@@ -143,10 +150,24 @@ fn split(list: &str) -> Vec<String> {
         .collect()
 }
 
+/// What makes a pattern match whole names only.
+const WHOLE: (&str, &str) = (r"\A(?:", r")\z");
+
+/// The pattern as its author wrote it.
+fn written(pattern: &Regex) -> String {
+    let (before, after) = WHOLE;
+    let inner = pattern
+        .as_str()
+        .strip_prefix(before)
+        .and_then(|rest| rest.strip_suffix(after));
+    inner.unwrap_or(pattern.as_str()).to_owned()
+}
+
 fn compile(pattern: &str) -> Result<Regex, String> {
+    let (before, after) = WHOLE;
     // Alone first, so that `a)|(b` does not become whole by what is put around it.
     build(pattern)
-        .and_then(|_| build(&format!(r"\A(?:{pattern})\z")))
+        .and_then(|_| build(&format!("{before}{pattern}{after}")))
         .map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => {
                 "a regular expression of reasonable size; write it with fewer repetitions".to_owned()

@@ -12,6 +12,7 @@ mod host;
 mod kind;
 mod property;
 mod secret;
+mod shown;
 mod suggest;
 mod table;
 mod values;
@@ -66,6 +67,7 @@ pub struct ConnectorConfig {
     /// `unavailable.value.placeholder`, with `hex:` undone.
     pub unavailable_value_placeholder: String,
     remarks: Vec<String>,
+    shown_json: String,
 }
 
 impl ConnectorConfig {
@@ -113,12 +115,19 @@ impl ConnectorConfig {
             unavailable_value_placeholder: check::placeholder(values.text("unavailable.value.placeholder"))
                 .expect("checked with the others"),
             remarks,
+            shown_json: shown::json(values),
         }
     }
 
     /// One line per property that we do not know, or do not support yet, to be reported once at start.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
+    }
+
+    /// `{"name":…,"config":{…}}` as it was given, with `[hidden]` for what must not be shown: secrets, and whatever we do
+    /// not know.
+    pub fn shown_json(&self) -> &str {
+        &self.shown_json
     }
 
     /// Whether changes of this table are wanted; short for [`CapturedTables::captures`].

@@ -60,10 +60,12 @@ impl Property {
     }
 }
 
+/// Between a masking property's name and its salt.
+pub(super) const SALT: &str = ".with.salt.";
+
 /// A property's name as errors and remarks begin with it: quoted unless harmless, and without a masking salt, which
 /// Debezium puts into the name and which is a secret.
 pub(super) fn shown_name(name: &str) -> String {
-    const SALT: &str = ".with.salt.";
     let (shown, hidden) = match name.find(SALT) {
         Some(place) => (&name[..place + SALT.len()], "*"),
         None => (name, ""),

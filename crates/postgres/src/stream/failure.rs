@@ -1,7 +1,12 @@
 //! What errors mean while changes are read: which pass by themselves, and which need a person and why.
 
 use super::{history::OtherHistory, transaction::OutOfOrder};
-use crate::{ConnectorConfig, SourceError, connection::error::ConnectionError, pgoutput::DecodeError, server};
+use crate::{
+    ConnectorConfig, SourceError,
+    connection::error::{ConnectionError, ServerError},
+    pgoutput::DecodeError,
+    server,
+};
 
 pub(super) fn start_failed(error: ConnectionError, doing: &str, config: &ConnectorConfig) -> SourceError {
     match error.sqlstate() {
@@ -15,14 +20,29 @@ pub(super) fn start_failed(error: ConnectionError, doing: &str, config: &Connect
 /// written, cannot mend itself: PostgreSQL looks it up as of the moment of each change.
 pub(super) fn stream_failed(error: ConnectionError, config: &ConnectorConfig) -> SourceError {
     match error.sqlstate() {
-        Some("42704") => SourceError::Refused(format!(
-            "reading changes: {error}; publication {:?} was dropped, or created after the slot: create it again, {}",
-            config.publication_name,
-            server::NEW_SNAPSHOT
-        )),
+        Some("42704") => without_publication(&error, config),
         Some("55000") => SourceError::Refused(format!("reading changes: {error}; {}", server::NEW_SNAPSHOT)),
         _ => error.during("reading changes"),
     }
+}
+
+/// A notice while changes are read. PostgreSQL 18 goes on without a publication that is not there, and decodes nothing;
+/// its warning comes at the place in the stream where the first change is missing, so nothing after it is confirmed.
+pub(super) fn warned(body: &[u8], config: &ConnectorConfig) -> Result<(), SourceError> {
+    let notice = ServerError::parse(body);
+    let about_ours = notice.code == "55000" && notice.message.contains(&format!("\"{}\"", config.publication_name));
+    match about_ours {
+        true => Err(without_publication(&ConnectionError::Server(notice), config)),
+        false => Ok(()),
+    }
+}
+
+fn without_publication(error: &ConnectionError, config: &ConnectorConfig) -> SourceError {
+    SourceError::Refused(format!(
+        "reading changes: {error}; publication {:?} was dropped, or created after the slot: create it again, {}",
+        config.publication_name,
+        server::NEW_SNAPSHOT
+    ))
 }
 
 pub(super) fn broken(error: ConnectionError) -> SourceError {
@@ -48,4 +68,33 @@ pub(super) fn other_history(OtherHistory(held): OtherHistory) -> SourceError {
         held.end_lsn,
         server::NEW_SNAPSHOT
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As PostgreSQL 18 sends it (`LoadPublications` in pgoutput.c), in any language.
+    fn notice(code: &str, message: &str) -> Vec<u8> {
+        format!(
+            "SWARNUNG\0VWARNING\0C{code}\0M{message}\0DThe publication does not exist at this point in the WAL.\0\0"
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn a_warning_that_the_publication_was_skipped_ends_the_stream() {
+        let json = r#"{"name":"c","config":{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
+            "database.hostname":"h","database.user":"u","database.dbname":"d",
+            "topic.prefix":"t","publication.name":"ours"}}"#;
+        let config = ConnectorConfig::from_json(json).expect("a good configuration");
+        let error =
+            warned(&notice("55000", "skipped loading publication \"ours\""), &config).expect_err("ours is gone");
+        assert!(
+            matches!(&error, SourceError::Refused(why) if why.contains("take a new snapshot")),
+            "{error}"
+        );
+        assert!(warned(&notice("55000", "skipped loading publication \"theirs\""), &config).is_ok());
+        assert!(warned(&notice("01000", "something about \"ours\""), &config).is_ok());
+    }
 }

@@ -1,8 +1,9 @@
 //! Decides how far PostgreSQL may forget, and keeps telling it that we are alive.
 //!
 //! PostgreSQL discards WAL up to the LSN we confirm, even beyond its own end, so a confirmation never exceeds what this
-//! walsender has sent, and never moves back. A small task owns the sending half of the socket: while the stream's reader
-//! waits for a slow disk it still answers, so the server does not take us for dead.
+//! walsender has sent, and never moves back. A thread of its own has the sending half of the socket: the stream's reader may
+//! wait for a slow disk, and with it the runtime's worker and every task that was to run there next; this still answers, so
+//! the server does not take us for dead.
 
 use std::{
     io,
@@ -14,14 +15,13 @@ use postgres_protocol::message::frontend;
 use rowcast_event::Lsn;
 use tokio::{
     io::{AsyncWriteExt, WriteHalf},
-    sync::watch,
-    task::JoinHandle,
+    sync::{oneshot, watch},
     time::Instant,
 };
 
 use crate::{SourceError, connection::Socket, pgoutput::replication::StandbyStatusUpdate};
 
-/// What the task should have sent.
+/// What the thread should have sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted {
     confirmed: Lsn,
@@ -36,28 +36,38 @@ struct Wanted {
 pub(crate) struct Feedback {
     /// End of what this walsender has sent.
     sent: Lsn,
+    /// Closed when the thread has ended.
     wanted: watch::Sender<Wanted>,
-    task: JoinHandle<io::Result<WriteHalf<Socket>>>,
+    ended: oneshot::Receiver<io::Result<WriteHalf<Socket>>>,
 }
 
 impl Feedback {
-    /// Starts the task. It ends with [`Feedback::close`], when the connection breaks, or when this is dropped.
-    pub(crate) fn start(writer: WriteHalf<Socket>, start: Lsn, wal_sender_timeout: Option<Duration>) -> Feedback {
+    /// Starts the thread. It ends with [`Feedback::close`], when the connection breaks, or when this is dropped.
+    pub(crate) fn start(
+        writer: WriteHalf<Socket>,
+        start: Lsn,
+        wal_sender_timeout: Option<Duration>,
+    ) -> io::Result<Feedback> {
         let (wanted, receiver) = watch::channel(Wanted {
             confirmed: start,
             answers: 0,
             close: false,
         });
-        let task = tokio::spawn(send_status(
-            writer,
-            receiver,
-            wal_sender_timeout.map(|timeout| timeout / 3),
-        ));
-        Feedback {
+        let interval = wal_sender_timeout.map(|timeout| timeout / 3);
+        let (end, ended) = oneshot::channel();
+        // Only a clock: the socket stays with the runtime that opened it.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        std::thread::Builder::new()
+            .name("wal-feedback".to_owned())
+            .spawn(move || {
+                // Nobody hears the end of a stream that was dropped.
+                let _ = end.send(runtime.block_on(send_status(writer, receiver, interval)));
+            })?;
+        Ok(Feedback {
             sent: start,
             wanted,
-            task,
-        }
+            ended,
+        })
     }
 
     /// The walsender has sent everything up to here.
@@ -78,7 +88,7 @@ impl Feedback {
             wanted.confirmed = wanted.confirmed.max(lsn);
             forward
         });
-        match self.task.is_finished() {
+        match self.wanted.is_closed() {
             true => Err(SourceError::Gone(
                 "the server closed the replication connection".to_owned(),
             )),
@@ -94,7 +104,7 @@ impl Feedback {
     /// Sends the last confirmation and CopyDone, and gives back the socket's half, if the connection still stands.
     pub(crate) async fn close(self) -> Option<WriteHalf<Socket>> {
         self.wanted.send_modify(|wanted| wanted.close = true);
-        self.task.await.ok()?.ok()
+        self.ended.await.ok()?.ok()
     }
 }
 
@@ -176,7 +186,8 @@ mod tests {
     fn feedback(start: u64, timeout: Option<Duration>) -> (Feedback, UnixStream) {
         let (ours, peer) = UnixStream::pair().expect("a pair of sockets");
         let (_, writer) = tokio::io::split(Socket::Unix(ours));
-        (Feedback::start(writer, Lsn(start), timeout), peer)
+        let feedback = Feedback::start(writer, Lsn(start), timeout).expect("a thread");
+        (feedback, peer)
     }
 
     #[tokio::test]
@@ -194,13 +205,17 @@ mod tests {
         assert_eq!(next_status(&mut peer).await, None);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_reader_that_waits_for_its_disk_does_not_look_dead() {
-        let (_feedback, mut peer) = feedback(100, Some(Duration::from_secs(60)));
-        let start = Instant::now();
+        let timeout = Duration::from_millis(300);
+        let (_feedback, peer) = feedback(100, Some(timeout));
+        let (mut peer, start) = (peer.into_std().expect("a socket"), Instant::now());
+        peer.set_nonblocking(false).expect("a socket that waits");
+        // The only thread of the reader's runtime is blocked from here on.
+        let mut status = [0; 5 + StandbyStatusUpdate::BYTES];
         for _ in 0..3 {
-            assert_eq!(next_status(&mut peer).await, Some(Lsn(100)));
+            std::io::Read::read_exact(&mut peer, &mut status).expect("a status");
         }
-        assert!(start.elapsed() <= Duration::from_secs(61), "{:?}", start.elapsed());
+        assert!(start.elapsed() >= timeout * 9 / 10, "{:?}", start.elapsed());
     }
 }

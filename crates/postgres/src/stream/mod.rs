@@ -5,11 +5,14 @@
 //! allocated per row. Knows nothing of what the log holds already: the caller skips by position.
 
 mod cells;
+mod event;
 mod failure;
 mod feedback;
 mod history;
 mod relations;
+mod start;
 pub(crate) mod transaction;
+pub(crate) mod watch;
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -21,7 +24,7 @@ use std::{
 use bumpalo::Bump;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use rowcast_event::{Change, EventOptions, Lsn, Operation, Origin, Position, Table, TransactionMark};
+use rowcast_event::{Change, Lsn, Operation, Origin, Position, Table, TransactionMark};
 use tokio::io::{AsyncWriteExt, ReadHalf};
 
 use crate::{
@@ -34,15 +37,18 @@ use crate::{
         unexpected,
     },
     pgoutput::{self, Message, Old, replication},
-    query::{identifier, literal},
     server,
 };
 use cells::Cells;
-use failure::{broken, malformed, other_history, out_of_order, start_failed, stream_failed};
+pub use event::StreamEvent;
+use failure::{broken, malformed, other_history, out_of_order, start_failed, stream_failed, warned};
 use feedback::Feedback;
 use history::History;
 use relations::{Known, Relations};
+pub(crate) use start::Start;
+use start::begin_copy;
 use transaction::{Ended, OutOfOrder, Transactions};
+use watch::Watch;
 
 /// Time that closing waits for the server's last words. A walsender in the middle of a large transaction sends it whole
 /// before it listens; then the connection is cut, which frees the slot as well.
@@ -66,35 +72,10 @@ pub struct Stream {
     /// Tables of which it was said that their TRUNCATE is left out. Bounded by the tables of the database.
     told_truncated: HashSet<u32>,
     feedback: Feedback,
+    watch: Watch,
     start: Lsn,
     /// Idle was said since the last event, so the next thing to do is to wait.
     said_idle: bool,
-}
-
-/// What a stream yields, in order.
-#[derive(Debug)]
-pub enum StreamEvent<'a> {
-    /// A transaction begins that has at least one captured change.
-    Begin {
-        /// LSN of its commit record, known beforehand: the first half of every position in it.
-        commit_lsn: Lsn,
-    },
-    /// A table appeared or changed its shape; changes that follow are of this version.
-    Table(Arc<Table>),
-    /// A change of the table.
-    Change(&'a Arc<Table>, Change<'a>),
-    /// The transaction is whole.
-    Commit(TransactionMark),
-    /// All WAL up to here was decoded; nothing before it is missing. May be confirmed once the log has all commits
-    /// before it. Never comes inside a transaction.
-    Keepalive {
-        /// The server's WAL end.
-        wal_end: Lsn,
-        /// The server waits to hear how far we are: it shuts down, or wonders whether we live.
-        reply_requested: bool,
-    },
-    /// Nothing more is buffered: hand on what you have, then call `next` again, which waits. Not said twice in a row.
-    Idle,
 }
 
 /// The next event, before anything is borrowed from the buffer.
@@ -107,19 +88,6 @@ enum Step {
     Commit(TransactionMark),
     Keepalive(Lsn, bool),
     Idle,
-}
-
-/// What a stream starts from.
-#[derive(Debug)]
-pub(crate) struct Start {
-    pub(crate) config: ConnectorConfig,
-    pub(crate) options: EventOptions,
-    /// What the log holds.
-    pub(crate) held: Option<TransactionMark>,
-    /// The slot's confirmed position.
-    pub(crate) confirmed: Lsn,
-    /// Tables that the caller has already.
-    pub(crate) tables: Vec<Arc<Table>>,
 }
 
 impl fmt::Debug for Stream {
@@ -147,7 +115,10 @@ impl Stream {
             .map_err(|error| start_failed(error, &doing, config))?;
         let (socket, inbox) = walsender.into_parts();
         let (reader, writer) = tokio::io::split(socket);
+        let feedback = Feedback::start(writer, start.confirmed, timeout)
+            .map_err(|error| SourceError::Gone(format!("{doing}: no thread could be started ({error})")))?;
         tracing::info!(slot = config.slot_name, confirmed = %start.confirmed, "streaming");
+        let watch = Watch::start(config, start.watched, start.confirmed);
         Ok(Stream {
             reader,
             inbox,
@@ -160,7 +131,8 @@ impl Stream {
             history: History::of(start.held, start.confirmed),
             truncations: VecDeque::new(),
             told_truncated: HashSet::new(),
-            feedback: Feedback::start(writer, start.confirmed, timeout),
+            feedback,
+            watch,
             start: start.confirmed,
             said_idle: true,
         })
@@ -210,8 +182,10 @@ impl Stream {
     }
 
     /// Tells the server it may forget everything up to `lsn`, now. Clamped to what this walsender has sent; never
-    /// moves back; does nothing before [`Stream::is_proven`].
+    /// moves back; does nothing before [`Stream::is_proven`]. Refused once a captured table is known to be published no
+    /// more.
     pub async fn confirm(&mut self, lsn: Lsn) -> Result<(), SourceError> {
+        self.watch.check()?;
         match self.is_proven() {
             true => self.feedback.confirm(lsn),
             false => Ok(()),
@@ -263,7 +237,12 @@ impl Stream {
                 if !self.said_idle {
                     return Ok(Step::Idle);
                 }
-                self.inbox.fill(&mut self.reader).await.map_err(broken)?;
+                // A fault first: what comes after it does not make the log whole again.
+                tokio::select! {
+                    biased;
+                    fault = self.watch.fault() => return Err(fault),
+                    filled = self.inbox.fill(&mut self.reader) => filled.map_err(broken)?,
+                }
                 continue;
             };
             if let Some(step) = self.on_frame(frame).await? {
@@ -277,6 +256,9 @@ impl Stream {
         match frame.tag {
             b'd' => self.on_copy_data(frame).await,
             b'N' | b'S' | b'A' => {
+                if frame.tag == b'N' {
+                    warned(self.inbox.body(frame), &self.config)?;
+                }
                 self.lent = Some(frame);
                 Ok(None)
             }
@@ -314,6 +296,7 @@ impl Stream {
     /// Inside a transaction the server's WAL end says nothing yet that a caller could use.
     fn on_keepalive(&mut self, wal_end: Lsn, reply_requested: bool) -> Result<Option<Step>, SourceError> {
         self.feedback.saw(wal_end);
+        self.watch.saw(wal_end);
         if reply_requested {
             self.feedback.answer();
         }
@@ -376,6 +359,7 @@ impl Stream {
                 commit_lsn, end_lsn, ..
             } => {
                 self.feedback.saw(end_lsn);
+                self.watch.saw(end_lsn);
                 self.history.committed(commit_lsn, end_lsn).map_err(other_history)?;
                 Some(
                     match self.transactions.commit(commit_lsn, end_lsn).map_err(out_of_order)? {
@@ -451,7 +435,7 @@ impl Stream {
         else {
             return Err(out_of_order(OutOfOrder("a row's frame is no WAL data")));
         };
-        let cells = Cells { arena: &self.cells };
+        let cells = Cells::new(&self.cells);
         let (oid, operation, columns) = match pgoutput::decode(payload).map_err(malformed)? {
             Message::Insert { relation_oid, new } => (relation_oid, Operation::Insert(cells.of(&new)), new.columns()),
             Message::Update { relation_oid, old, new } => {
@@ -489,21 +473,5 @@ impl Stream {
                 origin,
             },
         ))
-    }
-}
-
-/// START_REPLICATION from the slot's own position: PostgreSQL would skip silently to it from any lower one, and accept
-/// any higher one. The caller has compared it with the log.
-async fn begin_copy(walsender: &mut Connection, config: &ConnectorConfig) -> Result<(), ConnectionError> {
-    let publication = literal(&identifier(&config.publication_name));
-    let statement = format!(
-        "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {publication})",
-        identifier(&config.slot_name)
-    );
-    walsender.send_query(&statement).await?;
-    let frame = walsender.receive().await?;
-    match frame.tag {
-        b'W' => Ok(()),
-        tag => Err(unexpected(tag, "the start of replication")),
     }
 }

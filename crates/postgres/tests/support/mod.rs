@@ -317,9 +317,10 @@ fn free_port() -> u16 {
 
 /// Opens the source, whatever comes.
 pub async fn open(config: &ConnectorConfig, resume: &Resume) -> Result<(ServerIdentity, Opened), SourceError> {
-    tokio::time::timeout(PATIENCE, Source::open(config, resume, "run"))
+    let opened = tokio::time::timeout(PATIENCE, Source::open(config, resume, "run"))
         .await
-        .expect("opening does not hang")
+        .expect("opening does not hang");
+    opened.map(|(found, opened)| (found.server, opened))
 }
 
 /// Opens a source that has a snapshot to read.
