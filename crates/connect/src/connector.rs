@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rowcast_log::{Log, LogError, WriterId};
+use rowcast_log::{Log, LogError};
 use rowcast_postgres::{ConnectorConfig, Opened, Source, SourceError, Stream};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -146,8 +146,7 @@ impl Connector {
     }
 
     fn pipeline(&self) -> Result<Pipeline, LogError> {
-        let writer = WriterId::new(&self.config.name);
-        Pipeline::new(self.metadata.clone(), &writer, self.metrics.clone())
+        Pipeline::new(self.metadata.clone(), &self.config, self.metrics.clone())
     }
 
     /// One connection's life, from the checks to its end.
@@ -206,6 +205,9 @@ impl Connector {
         let Some(before) = self.remember_beginning(store).await? else {
             return Ok(None);
         };
+        if before.snapshot_done {
+            pipeline.check_filled()?;
+        }
         let resume = store.resume(Some(&before))?;
         let run_id = crate::clock::run_id();
         let opened = tokio::select! {

@@ -10,6 +10,7 @@ mod filter;
 mod identity;
 mod idle;
 mod kafka_kit;
+mod keys;
 mod kill_rowcast;
 mod kit;
 mod order;
