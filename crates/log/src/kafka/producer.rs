@@ -255,7 +255,7 @@ impl Ledger {
     /// Waits until what is on its way has been answered for, at most so long.
     fn wait_answers(&self, patience: Duration) {
         let mut account = self.account.lock();
-        let waits = |account: &mut Account| account.waiting_records > 0 && account.failure.is_none();
+        let waits = |account: &mut Account| account.waiting_records > 0;
         self.changed.wait_while_for(&mut account, waits, patience);
     }
 
