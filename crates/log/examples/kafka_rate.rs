@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let mut appender = writer.appender(&name)?;
         let dir = tempfile::tempdir()?;
         let log = KafkaLog::open(options.clone(), Some(copies(&dir, &lone)))?;
-        lone_records(&*log, &mut *appender, &lone, transactions).await?;
+        lone_records(&log, &mut *appender, &lone, transactions).await?;
         let began = Instant::now();
         append_all(&mut *appender, &many, bulk).await?;
         let rate = bulk as f64 / began.elapsed().as_secs_f64();
