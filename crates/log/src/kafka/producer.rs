@@ -162,8 +162,16 @@ impl Ledger {
     }
 
     /// Waits until everything that was sent is acknowledged.
-    pub(crate) fn wait_quiet(&self) -> Result<(), LogError> {
+    fn wait_quiet(&self) -> Result<(), LogError> {
         self.wait(|account| account.waiting_records == 0)
+    }
+
+    /// Waits until everything up to a flush is acknowledged.
+    pub(crate) fn wait_flushed(&self, seq: FlushSeq) -> Result<(), LogError> {
+        self.wait(|account| {
+            let of_it = |group: &&Group| group.flushed.is_some_and(|flushed| flushed <= seq);
+            account.groups.iter().take_while(of_it).all(|group| group.waiting == 0)
+        })
     }
 
     /// Counts a record that is about to be sent. Waits only if the writer has ignored [`Ledger::is_full`] for long.
@@ -247,7 +255,7 @@ impl Ledger {
     /// Waits until what is on its way has been answered for, at most so long.
     fn wait_answers(&self, patience: Duration) {
         let mut account = self.account.lock();
-        let waits = |account: &mut Account| account.waiting_records > 0 && account.failure.is_none();
+        let waits = |account: &mut Account| account.waiting_records > 0;
         self.changed.wait_while_for(&mut account, waits, patience);
     }
 
