@@ -16,7 +16,8 @@ use super::{
     KafkaOptions,
     appender::{USUAL, blocking_if_full, not_sent},
     client::{REQUEST_TIMEOUT, blocking, with_properties},
-    producer::{Failure, Ledger, Outgoing, Producer, fenced},
+    ledger::{Failure, Ledger},
+    producer::{Outgoing, Producer, fenced},
 };
 use crate::{FlushSeq, LogError, TopicPartition};
 
