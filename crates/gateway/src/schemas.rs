@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::options::READ_BYTES;
 
-/// The internal topic: key = topic name, value = `{"topic", "from_offsets", "schema"}`.
+/// The internal topic: key = `["topic", from_offsets]`, value = `{"topic", "from_offsets", "schema"}`.
 pub(crate) const TOPIC: &str = "__rowcast_schemas";
 
 /// Shapes that are kept of a topic whose records carry them.
