@@ -200,10 +200,10 @@ impl Pipeline {
         let now_ns = now_ns();
         self.encoded.clear();
         table.encode(change, now_ns, &mut self.encoded);
-        if self.routes[&oid].unpublished && self.wants_any(oid, change.position.commit_lsn) {
+        if self.routes[&oid].unpublished && self.wants_any(oid, change) {
             self.publish_schema(oid).await?;
         }
-        if self.append_encoded(oid, change.position.commit_lsn, now_ns)? {
+        if self.append_encoded(oid, change, now_ns)? {
             self.unflushed_since_us = Some(change.origin.ts_us);
         }
         Ok(())
@@ -216,18 +216,18 @@ impl Pipeline {
     }
 
     /// Whether any of the encoded records is to be appended.
-    fn wants_any(&self, oid: u32, commit_lsn: Lsn) -> bool {
+    fn wants_any(&self, oid: u32, change: &Change<'_>) -> bool {
         let mut held = self.held[&self.routes[&oid].table.topic].clone();
         let mut any = false;
         self.encoded.for_each(|record| {
             let partition = partition_of(record.key, held.len() as u32) as usize;
-            any |= held[partition].wants(commit_lsn);
+            any |= held[partition].wants(change.position.commit_lsn, &change.origin);
         });
         any
     }
 
     /// Appends what was encoded, as far as the partitions lack it, and tells whether they lacked anything.
-    fn append_encoded(&mut self, oid: u32, commit_lsn: Lsn, now_ns: i64) -> Result<bool, LogError> {
+    fn append_encoded(&mut self, oid: u32, change: &Change<'_>, now_ns: i64) -> Result<bool, LogError> {
         let route = self.routes.get(&oid).expect("a table is announced before its changes");
         let held = self
             .held
@@ -237,7 +237,7 @@ impl Pipeline {
         let (mut appended, mut bytes, mut outcome) = (0, 0, Ok(()));
         self.encoded.for_each(|record| {
             let partition = partition_of(record.key, held.len() as u32) as usize;
-            if outcome.is_err() || !held[partition].wants(commit_lsn) {
+            if outcome.is_err() || !held[partition].wants(change.position.commit_lsn, &change.origin) {
                 return;
             }
             let (key, value) = (record.key, record.value);
