@@ -14,6 +14,7 @@ mod connectors;
 mod held;
 mod metadata;
 mod metrics;
+mod own;
 mod parts;
 mod pipeline;
 mod schemas;

@@ -44,7 +44,7 @@ pub(crate) async fn carry(
                 pipeline.append(table, &change).await?;
                 rows += 1;
                 if pipeline.unflushed_bytes() > FLUSH_BYTES {
-                    pipeline.flush(Visibility::AfterSync)?;
+                    pipeline.flush_part()?;
                 }
                 if rows % PROGRESS_ROWS == 0 {
                     status.set(ConnectorState::Snapshot { rows });
