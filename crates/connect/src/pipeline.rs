@@ -14,13 +14,14 @@ use rowcast_log::{
     Appender, FlushSeq, Log, LogError, Memory, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId,
     partition_of,
 };
-use rowcast_postgres::{Stream, StreamEvent};
+use rowcast_postgres::{ConnectorConfig, Stream, StreamEvent};
 use tokio::sync::watch;
 
 use crate::{
     ConnectMetrics, ConnectorError,
     clock::now_ns,
     confirm::{Confirmation, IdlePosition},
+    filled::FilledTopics,
     held::Held,
     metadata::{MetadataTopics, stopped},
     own::Own,
@@ -63,6 +64,7 @@ pub(crate) struct Pipeline {
     write_down_at: Instant,
     durable: watch::Receiver<FlushSeq>,
     schemas: Schemas,
+    filled: FilledTopics,
     /// By table oid. Bounded by the tables of the database.
     routes: HashMap<u32, Route>,
     /// By topic, then by partition: survives table versions and connections.
@@ -83,12 +85,15 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     pub(crate) fn new(
         metadata: Arc<MetadataTopics>,
-        writer: &WriterId,
+        config: &ConnectorConfig,
         beginning: State,
         metrics: ConnectMetrics,
     ) -> Result<Pipeline, LogError> {
         let log = metadata.shared_log();
-        let appender = log.appender(writer)?;
+        let appender = log.appender(&WriterId {
+            name: config.name.clone(),
+            transactions: config.exactly_once_required,
+        })?;
         let memory = appender.memory();
         Ok(Pipeline {
             memory,
@@ -96,6 +101,7 @@ impl Pipeline {
             own: None,
             unwritten: None,
             write_down_at: Instant::now(),
+            filled: FilledTopics::load(metadata.clone(), config)?,
             schemas: Schemas::load(metadata)?,
             durable: appender.durable(),
             log,
@@ -157,12 +163,16 @@ impl Pipeline {
         loop {
             let event = stream.next().await?;
             if let StreamEvent::Idle = event {
-                return self.flush_if_dirty();
+                return if stream.is_proven() {
+                    self.flush_if_dirty()
+                } else {
+                    Ok(())
+                };
             }
             if let Some(position) = self.take(event).await? {
                 self.idle(stream, position, store, state).await?;
             }
-            if self.unflushed_bytes > UNFLUSHED_BYTES_MAX {
+            if self.unflushed_bytes > UNFLUSHED_BYTES_MAX && stream.is_proven() {
                 self.flush(Visibility::Now)?;
                 self.confirm(stream, store, state).await?;
             }
@@ -175,7 +185,7 @@ impl Pipeline {
             StreamEvent::Change(table, change) => self.append(table, &change).await?,
             StreamEvent::Begin { .. } => self.confirmation.begin(),
             StreamEvent::Commit(mark) => self.commit(mark)?,
-            StreamEvent::Table(table) => self.route(table)?,
+            StreamEvent::Table(table) => self.route(table).await?,
             StreamEvent::Keepalive {
                 wal_end,
                 reply_requested,
@@ -185,17 +195,19 @@ impl Pipeline {
                     asked: reply_requested,
                 }));
             }
-            StreamEvent::Idle => self.flush_if_dirty()?,
+            StreamEvent::Idle => {}
         }
         Ok(None)
     }
 
     /// Records of this table go to its topic from now on.
-    pub(crate) fn route(&mut self, table: Arc<Table>) -> Result<(), LogError> {
+    pub(crate) async fn route(&mut self, table: Arc<Table>) -> Result<(), LogError> {
         for warning in table.warnings() {
             tracing::warn!(table = %table.topic, "{warning}");
         }
-        let partitions = self.log.ensure_topic(&table.topic, &TopicCreation::default())?.all();
+        let topic = self.log.ensure_topic(&table.topic, &TopicCreation::default())?;
+        self.filled.remember(&topic).await?;
+        let partitions = topic.all();
         if !self.held.contains_key(&table.topic) {
             let mut held = Vec::with_capacity(partitions.len());
             for partition in &partitions {
@@ -363,6 +375,11 @@ impl Pipeline {
         Ok(())
     }
 
+    /// For the operator: a snapshot goes on.
+    pub(crate) fn count_snapshot_row(&self) {
+        self.metrics.snapshot_rows.inc();
+    }
+
     /// Encoded bytes appended since the last flush.
     pub(crate) fn unflushed_bytes(&self) -> usize {
         self.unflushed_bytes
@@ -490,7 +507,7 @@ impl Pipeline {
         let wal_end = position.wal_end;
         self.wal_end = self.wal_end.max(wal_end);
         let now = Instant::now();
-        if self.confirmation.idle(position, now) {
+        if stream.is_proven() && self.confirmation.idle(position, now) {
             state.confirmed = wal_end.0;
             self.write_idle(store, state).await?;
             self.confirmation.idle_written(wal_end, now);
@@ -523,13 +540,18 @@ impl Pipeline {
         self.wal_end = self.wal_end.max(confirmed);
     }
 
-    /// Puts what was read on disk, confirms it, and ends the stream in order.
+    /// Puts what was read on disk, confirms it, and ends the stream in order. What came from a server that may yet turn
+    /// out to have another history is left to the next start.
     async fn finish(
         &mut self,
         mut stream: Stream,
         store: &StateStore,
         state: &mut State,
     ) -> Result<(), ConnectorError> {
+        if !stream.is_proven() {
+            stream.close().await;
+            return Ok(());
+        }
         let flush = self.flush(Visibility::Now)?;
         // In the middle of a transaction there is nothing that a log of whole flushes could show.
         if self.memory != Memory::Flush || !self.confirmation.is_in_transaction() {

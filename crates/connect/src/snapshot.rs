@@ -35,7 +35,7 @@ pub(crate) async fn carry(
         };
         match event {
             SnapshotEvent::Table(next) => {
-                pipeline.route(next.clone())?;
+                pipeline.route(next.clone()).await?;
                 pipeline.publish_schema(next.description.oid).await?;
                 table = Some(next);
             }
@@ -43,6 +43,7 @@ pub(crate) async fn carry(
                 let table = table.as_deref().expect("a snapshot names the table before its rows");
                 pipeline.append(table, &change).await?;
                 rows += 1;
+                pipeline.count_snapshot_row();
                 if pipeline.unflushed_bytes() > FLUSH_BYTES {
                     pipeline.flush_part()?;
                 }

@@ -82,3 +82,4 @@ pub use position::{Position, TransactionMark, TransactionMarkError};
 pub use records::{EncodedRecord, EncodedRecords};
 pub use session::SESSION_SETTINGS;
 pub use table::Table;
+pub use topic::topic_name;

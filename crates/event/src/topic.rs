@@ -1,12 +1,13 @@
 //! Names of topics, as Debezium's default naming strategy makes them.
 //!
-//! Two tables whose names differ only in characters that Kafka does not allow share a topic, as they do in Debezium.
+//! Two tables whose names differ only in characters that Kafka does not allow have the same topic, as in Debezium: whoever
+//! captures tables sees to it that no two of them do.
 
 /// Kafka's limit for topic names; longer ones are cut.
 const TOPIC_NAME_CHARACTERS_MAX: usize = 249;
 
 /// `prefix.schema.table`, where each UTF-16 unit outside `[A-Za-z0-9._-]` is an underscore.
-pub(crate) fn topic_name(prefix: &str, schema: &str, table: &str) -> String {
+pub fn topic_name(prefix: &str, schema: &str, table: &str) -> String {
     let allowed = |unit: u16| match u8::try_from(unit).map(char::from) {
         Ok(character) if character.is_ascii_alphanumeric() || "._-".contains(character) => character,
         _ => '_',

@@ -98,7 +98,7 @@ async fn main() {
 
 fn write(log: &dyn Log, rate: u64, rows: u64, seconds: u64) -> Duration {
     let started = Instant::now();
-    let mut appender = log.appender(&WriterId::new("test")).unwrap();
+    let mut appender = log.appender(&WriterId::new("test")).expect("a log of our own");
     let partition = TopicPartition {
         topic: TOPIC.into(),
         partition: 0,

@@ -166,6 +166,9 @@ impl Connection {
     fn respond(&self, mut request: Request<Incoming>, streaming: &std::sync::OnceLock<Arc<Signal>>) -> Response<Body> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
+        if let Err(refused) = handshake::check_host(&head) {
+            return refusal(refused);
+        }
         if let Err(refused) = hosts::check(&head, &self.gateway.options.allowed_hosts) {
             return refusal(refused);
         }

@@ -7,8 +7,8 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::{
     HeaderMap, Method, StatusCode, Version,
-    header::{self, HeaderName},
-    http::request::Parts,
+    header::{self, HeaderName, HeaderValue},
+    http::{request::Parts, uri::Authority},
 };
 use rowcast_protocol::SUBPROTOCOL;
 
@@ -36,6 +36,21 @@ fn refused<T>(status: StatusCode, message: impl Into<String>) -> Result<T, Refus
         status,
         message: message.into(),
     })
+}
+
+/// RFC 9112, section 3.2: a request of HTTP/1.1 names its host, once, as a host. Otherwise a proxy and we may take it for
+/// requests to different ones.
+pub(crate) fn check_host(request: &Parts) -> Result<(), Refused> {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let is_host = |host: &HeaderValue| host.is_empty() || Authority::try_from(host.as_bytes()).is_ok();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version < Version::HTTP_11 => Ok(()),
+        (Some(host), None) if is_host(host) => Ok(()),
+        _ => refused(
+            StatusCode::BAD_REQUEST,
+            "a request has one Host header that names a host",
+        ),
+    }
 }
 
 /// Checks the request head of a WebSocket.

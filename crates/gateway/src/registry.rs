@@ -95,12 +95,9 @@ impl Registry {
 
     /// Ends every session at once.
     pub(crate) fn give_up_all(&self) {
-        self.sessions
-            .lock()
-            .slots
-            .iter()
-            .flatten()
-            .for_each(|signal| give_up(signal));
+        self.sessions.lock().slots.iter().flatten().for_each(|signal| {
+            give_up(signal);
+        });
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -135,8 +132,10 @@ impl Registry {
                     Check::Fine => {}
                     Check::Ask => signal.wake(Reason::Ping),
                     Check::GiveUp => {
-                        self.metrics.sessions_given_up.inc();
-                        give_up(signal);
+                        // A session may take its time to end.
+                        if give_up(signal) {
+                            self.metrics.sessions_given_up.inc();
+                        }
                     }
                 }
             }
@@ -173,9 +172,11 @@ fn check(signal: &Signal, now: u32, options: &GatewayOptions) -> Check {
     Check::Ask
 }
 
-fn give_up(signal: &Signal) {
-    signal.given_up.store(true, Ordering::Release);
+/// Ends the session; false when it was told before.
+fn give_up(signal: &Signal) -> bool {
+    let told_before = signal.given_up.swap(true, Ordering::AcqRel);
     signal.wake(Reason::GiveUp);
+    !told_before
 }
 
 impl Registration {
@@ -248,6 +249,12 @@ mod tests {
             .take(3)
             .collect();
         assert_eq!(answers, [(120, Check::Ask), (140, Check::Ask), (145, Check::GiveUp)]);
+    }
+
+    #[test]
+    fn a_session_that_takes_its_time_to_end_is_counted_once() {
+        let signal = Signal::default();
+        assert_eq!([(); 3].map(|()| give_up(&signal)), [true, false, false]);
     }
 
     #[test]

@@ -217,6 +217,31 @@ async fn everyone_is_told_to_reconnect_when_the_gateway_stops() {
     );
 }
 
+/// RFC 9112, section 3.2.
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let stage = Stage::set().await;
+    let requests = [
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n", "200"),
+        ("GET / HTTP/1.1\r\nHost:\r\n", "421"),
+        ("GET / HTTP/1.0\r\n", "421"),
+        ("GET / HTTP/1.1\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n", "400"),
+        ("GET / HTTP/1.0\r\nHost: localhost\r\nHost: other\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: local host\r\n", "400"),
+        ("GET /ws HTTP/1.1\r\n", "400"),
+        ("GET /sse?topic=x HTTP/1.1\r\n", "400"),
+    ];
+    for (request, status) in requests {
+        let mut stream = TcpStream::connect(stage.address).await.expect("connected");
+        let request = format!("{request}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let answer = String::from_utf8(read_to_end(&mut stream).await).expect("text");
+        let got = answer.split(' ').nth(1).unwrap_or_default();
+        assert_eq!(got, status, "{request:?}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_never_answers_is_given_up() {
     let options = GatewayOptions {

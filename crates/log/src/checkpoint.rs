@@ -1,12 +1,20 @@
 //! What is known to be durable beyond doubt: Kafka's `recovery-point-offset-checkpoint` file.
 //!
-//! Written when the log is closed, so that after a clean stop every damaged byte is told from a torn write. It is a
+//! Written a while after a sync and when the log is closed, so that a damaged byte is told from a torn write. It is a
 //! lower bound: after a crash it is merely old. Knows nothing of where offsets lie.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::{Mutex, RwLock};
 
 use crate::{
     LogError, TopicPartition,
+    directory::Topics,
     storage::{Storage, failed, replace_file},
 };
 
@@ -14,6 +22,39 @@ const FILE: &str = "recovery-point-offset-checkpoint";
 
 /// For each partition the offset below which everything was committed and synced.
 pub(crate) type RecoveryPoints = BTreeMap<TopicPartition, u64>;
+
+/// Keeps the checkpoint file of a log that is open.
+pub(crate) struct Checkpoint {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) topics: Arc<RwLock<Topics>>,
+    /// What the file says. Whoever makes or removes a topic holds it meanwhile.
+    pub(crate) points: Arc<Mutex<RecoveryPoints>>,
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint").finish_non_exhaustive()
+    }
+}
+
+impl Checkpoint {
+    /// Writes down how far every partition is durable now, if that is news.
+    pub(crate) fn renew(&self) -> Result<(), LogError> {
+        let mut points = self.points.lock();
+        let topics = self.topics.read();
+        let partitions = topics.values().flat_map(|topic| &topic.partitions);
+        let now: RecoveryPoints = partitions
+            .map(|partition| (partition.id.clone(), partition.durable_end()))
+            .collect();
+        drop(topics);
+        if now != *points {
+            write(&*self.storage, &self.data_dir, &now)?;
+            *points = now;
+        }
+        Ok(())
+    }
+}
 
 /// Reads the checkpoint; none is none. One that cannot be understood says nothing either.
 pub(crate) fn read(data_dir: &Path) -> Result<RecoveryPoints, LogError> {

@@ -2,7 +2,7 @@
 //!
 //! An implementation gives a [`Fixture`] and calls [`contract_tests!`](crate::contract_tests) in a test file. Each test
 //! is named for its promise. There are two lists: what every log promises, and what only one can that gives out offsets
-//! itself, in one process (`docs/decisions/0007-two-contracts.md`). What only files can show (torn writes, lock files) is
+//! itself, in one process (`docs/decisions/0010-two-contracts.md`). What only files can show (torn writes, lock files) is
 //! not here.
 
 #![expect(clippy::unwrap_used, reason = "these are tests: a refusal fails the promise")]
@@ -47,6 +47,7 @@ macro_rules! contract_tests {
         $crate::contract_tests! { $fixture:
             a_transaction_takes_one_offset_more_than_its_records
             nothing_is_shown_before_a_flush
+            a_follower_goes_on_where_it_stopped
             records_for_after_the_sync_are_shown_up_to_the_last_commit
             a_transaction_larger_than_the_buffer_stays_hidden_until_its_flush
             the_position_is_that_of_the_last_commit_in_each_partition

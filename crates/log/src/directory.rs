@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs::{File, TryLockError},
     io::{Read, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -43,6 +44,15 @@ pub(crate) struct Topic {
 
 /// By name.
 pub(crate) type Topics = BTreeMap<Arc<str>, Topic>;
+
+/// Makes the directory if it is missing, for this user alone: it holds everybody's rows.
+pub(crate) fn create(data_dir: &Path) -> Result<(), LogError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
+        .map_err(|e| failed("create", data_dir, e))
+}
 
 /// Takes the directory's lock, or says who has it.
 pub(crate) fn lock(data_dir: &Path) -> Result<File, LogError> {
@@ -274,6 +284,19 @@ pub(crate) fn retire(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_data_directory_that_is_made_here_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let outer = tempfile::tempdir().unwrap();
+        let made = outer.path().join("data");
+        create(&made).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&made), 0o700);
+        std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o750)).unwrap();
+        create(&made).unwrap();
+        assert_eq!(mode(&made), 0o750, "what the operator chose stays");
+    }
 
     #[test]
     fn partitions_count_from_zero_without_a_hole() {

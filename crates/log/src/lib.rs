@@ -311,7 +311,7 @@ pub enum LogError {
     Busy(String),
     /// Damage before the last control batch: refused, never repaired by guessing.
     #[error(
-        "{file} is damaged at byte {at} (offset {offset}): {why}; restore the file from a backup, or move the topic's folder aside to take a new snapshot"
+        "{file} is damaged at byte {at} (offset {offset}): {why}; restore the topic's folder from a backup, or start anew: stop, drop the replication slot, remove the data directory, start"
     )]
     Corrupt {
         /// Path of the segment.

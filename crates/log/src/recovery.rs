@@ -6,15 +6,15 @@
 //!
 //! **A torn tail or damage?** The first byte that is not a sound batch is *damage*, and refused, when it is known that
 //! it was once synced:
-//! - the recovery point of the last clean stop lies behind it, or
+//! - the recovery point, which is written a few seconds after a sync and at a clean stop, lies behind it, or
 //! - the index names a batch at that very place, or
 //! - a sound control batch of this topic follows and says that this offset was durable when it was written.
 //!
 //! Otherwise it is a *torn tail*, bytes that the crash kept from the disk, and is cut with what follows: nobody was
 //! ever told that they are durable. A sound batch alone behind the place proves nothing, since disks write pages in any
-//! order. Not told apart: damage to the last transactions before a crash (not before a clean stop) that no later
-//! transaction follows; they are cut, and the connector then finds that its source was confirmed further than the log
-//! reaches, and refuses.
+//! order. Not told apart: damage to the transactions of the last seconds before a crash (not before a clean stop) that no
+//! later transaction of the same partition follows; they are cut, and unless another topic holds a later transaction, the
+//! connector finds that its source was confirmed further than the log reaches, and refuses.
 //!
 //! Sealed segments are not read here. Damage in them is found by whoever reads them.
 
@@ -50,7 +50,7 @@ pub(crate) struct Recovered {
 
 /// Opens a partition's directory for writing: after this it ends with a control batch, durably.
 ///
-/// `durable_end` is the recovery point of the last clean stop.
+/// `durable_end` is the recovery point.
 pub(crate) fn recover(
     storage: &dyn Storage,
     dir: &Path,

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::{
     Chunk, LogError, Offset,
@@ -30,6 +31,16 @@ pub(crate) struct Segment {
     /// Bytes of whole batches; what may lie behind them in the file is being written, or was cut.
     len: AtomicU64,
     pub(crate) index: Index,
+    /// Where a reader came to the end of what was shown: whoever follows goes on there without a search. What was shown
+    /// is never cut, so this stays a batch's first byte.
+    tail: Mutex<Option<Tail>>,
+}
+
+/// The same place by offset and by byte.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    offset: u64,
+    position: u64,
 }
 
 /// The path of a segment's file: Kafka's twenty digits.
@@ -76,6 +87,7 @@ impl Segment {
             file,
             len: AtomicU64::new(0),
             index,
+            tail: Mutex::default(),
         })
     }
 
@@ -96,6 +108,7 @@ impl Segment {
             file,
             len: AtomicU64::new(len),
             index,
+            tail: Mutex::default(),
         })
     }
 
@@ -139,7 +152,8 @@ impl Segment {
     pub(crate) fn locate(&self, offset: u64) -> Result<Option<(u64, Header)>, LogError> {
         let len = self.len();
         let relative = u32::try_from(offset.saturating_sub(self.base)).unwrap_or(u32::MAX);
-        let (mut position, mut expected) = self.indexed(relative).unwrap_or((0, self.base));
+        let known = self.at_tail(offset).or_else(|| self.indexed(relative));
+        let (mut position, mut expected) = known.unwrap_or((0, self.base));
         while position < len {
             let header = self.header_at(position, expected)?;
             self.check_follows(&header, position, expected)?;
@@ -150,6 +164,11 @@ impl Segment {
             expected = header.next_offset();
         }
         Ok(None)
+    }
+
+    fn at_tail(&self, offset: u64) -> Option<(u64, u64)> {
+        let tail = (*self.tail.lock())?;
+        (tail.offset == offset).then_some((tail.position, offset))
     }
 
     /// A batch at or before the offset, by the index: a stale index is passed over, not believed.
@@ -214,6 +233,12 @@ impl Segment {
             header.check(batch).map_err(|why| self.corrupt(at, expected, why))?;
             taken += header.bytes;
             expected = header.next_offset();
+        }
+        if expected >= end {
+            *self.tail.lock() = Some(Tail {
+                offset: expected,
+                position: position + taken as u64,
+            });
         }
         Ok(Some(Chunk::of_checked(
             Bytes::from(bytes).slice(..taken),

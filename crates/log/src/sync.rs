@@ -1,7 +1,8 @@
 //! Makes flushes durable, many at once, behind the writers' backs.
 //!
 //! One thread syncs every partition that was written since it last looked, then tells each appender how far it is
-//! durable. Flushes that come while a sync runs share the next one. When a sync fails nothing is retried (the kernel
+//! durable. Flushes that come while a sync runs share the next one. A while after a sync it writes the recovery points,
+//! when all who waited were told. When a sync fails nothing is retried (the kernel
 //! has dropped the pages and would say "fine" the second time): the log fails for good.
 
 use std::{
@@ -9,12 +10,13 @@ use std::{
     path::PathBuf,
     sync::{Arc, Weak, atomic::Ordering},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
-use crate::{FlushSeq, LogError, partition::Partition, storage::Storage};
+use crate::{FlushSeq, LogError, checkpoint::Checkpoint, partition::Partition, storage::Storage};
 
 /// The sync thread's door.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Syncer {
 
 struct Shared {
     storage: Arc<dyn Storage>,
+    checkpoint: Arc<Checkpoint>,
+    checkpoint_after: Duration,
     queue: Mutex<Queue>,
     wake: Condvar,
     failure: Mutex<Option<String>>,
@@ -62,9 +66,12 @@ impl fmt::Debug for Shared {
 }
 
 impl Syncer {
-    pub(crate) fn start(storage: Arc<dyn Storage>) -> Result<Syncer, LogError> {
+    /// Starts the thread. The recovery points are written so long after the first sync that they do not know of.
+    pub(crate) fn start(checkpoint: Arc<Checkpoint>, checkpoint_after: Duration) -> Result<Syncer, LogError> {
         let shared = Arc::new(Shared {
-            storage,
+            storage: Arc::clone(&checkpoint.storage),
+            checkpoint,
+            checkpoint_after,
             queue: Mutex::default(),
             wake: Condvar::new(),
             failure: Mutex::default(),
@@ -153,11 +160,32 @@ impl Shared {
         }
     }
 
-    /// Waits for work; `None` when the log is closing and nothing is left.
-    fn next(&self) -> Option<Queue> {
+    /// Syncs what was written, and tells those who wait.
+    fn sync(&self, work: &Queue) {
+        if self.failure.lock().is_none()
+            && let Err(e) = work
+                .partitions
+                .iter()
+                .try_for_each(|partition| partition.sync(&*self.storage))
+        {
+            self.fail(&e);
+        }
+        for (durable, seq) in &work.flushes {
+            if let Some(sender) = &*durable.sender.lock() {
+                sender.send_replace(*seq);
+            }
+        }
+    }
+
+    /// Waits for work, but not beyond `until`; `None` when the log is closing and nothing is left.
+    fn next(&self, until: Option<Instant>) -> Option<Queue> {
         let mut queue = self.queue.lock();
         while queue.flushes.is_empty() && queue.remove.is_empty() && !queue.stop {
-            self.wake.wait(&mut queue);
+            match until {
+                None => self.wake.wait(&mut queue),
+                Some(until) if self.wake.wait_until(&mut queue, until).timed_out() => break,
+                Some(_) => {}
+            }
         }
         let stop = queue.stop;
         let work = Queue {
@@ -171,23 +199,22 @@ impl Shared {
 }
 
 fn run(shared: &Shared) {
-    while let Some(work) = shared.next() {
-        if shared.failure.lock().is_none()
-            && let Err(e) = work
-                .partitions
-                .iter()
-                .try_for_each(|partition| partition.sync(&*shared.storage))
-        {
-            shared.fail(&e);
-        }
-        for (durable, seq) in &work.flushes {
-            if let Some(sender) = &*durable.sender.lock() {
-                sender.send_replace(*seq);
-            }
+    // None while the file says all that there is to say: then nothing wakes the thread but work.
+    let mut checkpoint_at: Option<Instant> = None;
+    while let Some(work) = shared.next(checkpoint_at) {
+        shared.sync(&work);
+        if !work.partitions.is_empty() {
+            checkpoint_at.get_or_insert_with(|| Instant::now() + shared.checkpoint_after);
         }
         for dir in &work.remove {
             if let Err(e) = std::fs::remove_dir_all(dir) {
                 tracing::warn!(dir = %dir.display(), error = %e, "a deleted topic's files stay until the next start");
+            }
+        }
+        if checkpoint_at.is_some_and(|at| at <= Instant::now()) {
+            checkpoint_at = None;
+            if let Err(e) = shared.checkpoint.renew() {
+                tracing::warn!(error = %e, "the recovery points were not written; a start after a crash would check less");
             }
         }
     }

@@ -19,6 +19,7 @@ mod published;
 mod query;
 mod server;
 mod session;
+mod shared_topic;
 mod slot;
 mod snapshot;
 mod source;

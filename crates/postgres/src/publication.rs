@@ -232,6 +232,7 @@ mod tests {
             name: name.to_owned(),
             partitioned: false,
             has_replica_identity,
+            deletes_without_primary_key: false,
             row_security: false,
             selectable: true,
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use rowcast_event::{EventOptions, Lsn, TransactionMark};
+use rowcast_event::{EventOptions, Lsn, TransactionMark, topic_name};
 
 use crate::{
     ConnectorConfig, SnapshotReader, SourceError, Stream,
@@ -16,6 +16,7 @@ use crate::{
     published::{Look, Published},
     query::qualified,
     server::{self, Server},
+    shared_topic,
     slot::{self, NewSlot, Plan, Slot},
     stream::{Start, watch::Watched},
 };
@@ -84,7 +85,6 @@ pub struct Source {}
 
 /// What to do after [`Source::open`].
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one for each connection, taken apart at once")]
 pub enum Opened {
     /// A new slot; its exported snapshot waits to be read, then [`SnapshotReader::into_stream`] goes on.
     Snapshot(SnapshotReader),
@@ -193,6 +193,7 @@ impl<'a> Opening<'a> {
         }
         publication::ensure(&mut this.session, this.config, this.server.version, &tables, &captured).await?;
         this.warn_of_unpublished(&captured).await?;
+        Self::warn_of_keys(&captured);
         this.watched.published = this.look(&captured).await?.published;
         let found_out = Found {
             server: this.server.identity.clone(),
@@ -235,10 +236,25 @@ impl<'a> Opening<'a> {
                 table.oid
             )));
         }
+        let prefix = &self.config.topic_prefix;
+        let names = captured.iter().map(|table| (&*table.schema, &*table.name));
+        shared_topic::check(names, |(schema, table)| topic_name(prefix, schema, table))?;
         if matches!(plan, Plan::Create { .. }) && self.config.snapshot_mode == SnapshotMode::Initial {
             check_readable(&captured, &self.config.user)?;
         }
         Ok(captured)
+    }
+
+    /// Debezium would key these tables by a primary key that is null in deletes.
+    fn warn_of_keys(captured: &[&ListedTable]) {
+        for table in captured.iter().filter(|table| table.deletes_without_primary_key) {
+            tracing::warn!(
+                "table {} is keyed by its replica identity index, not by its primary key, of which deletes say nothing; to \
+                 have the primary key, ALTER TABLE {} REPLICA IDENTITY DEFAULT (or FULL)",
+                table.id(),
+                qualified(&table.schema, &table.name)
+            );
+        }
     }
 
     /// PostgreSQL itself never says that a captured table is not published; its rows would just not come.

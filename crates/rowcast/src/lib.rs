@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod demo;
+pub mod files;
 pub mod operator;
 pub mod pages;
 pub mod run;

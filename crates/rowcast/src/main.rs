@@ -1,6 +1,10 @@
 //! The `rowcast` binary: reads the command line and hands over to the library.
 
-use std::{fs, io, process::ExitCode};
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
@@ -72,6 +76,7 @@ fn log_to_stderr(filter: &str, json: bool) -> Result<()> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     if json {
         subscriber.json().init();

@@ -13,7 +13,7 @@ use rowcast_log::{EmbeddedLog, EmbeddedOptions, Log};
 use rowcast_postgres::ConnectorConfig;
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::{operator, pages::PublicPages, settings::Settings};
+use crate::{files, operator, pages::PublicPages, settings::Settings};
 
 /// How long everything may take to stop, as promised; after that the process ends anyway. Nothing is lost by that: what
 /// was not durable was not confirmed.
@@ -22,6 +22,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Runs until `stop` turns true. `started` is called once, with the addresses, when the listeners are open.
 pub async fn run(settings: Settings, stop: watch::Receiver<bool>, started: impl FnOnce(&Addresses)) -> Result<()> {
     let configs = read_connectors(&settings)?;
+    let files_max = files::raise_limit();
     let log: Arc<dyn Log> = EmbeddedLog::open(&settings.data_dir, EmbeddedOptions::default())?;
     let public = bind("listen", settings.listen).await?;
     let operators = bind("metrics_listen", settings.metrics_listen).await?;
@@ -31,7 +32,7 @@ pub async fn run(settings: Settings, stop: watch::Receiver<bool>, started: impl 
     };
 
     let metrics = ConnectMetrics::default();
-    let gateway = Gateway::start(log.clone(), gateway_options(&settings));
+    let gateway = Gateway::start(log.clone(), gateway_options(&settings, files_max));
     let mut registry = Registry::default();
     metrics.register(&mut registry);
     gateway.metrics().register(&mut registry);
@@ -115,10 +116,11 @@ fn read_connectors(settings: &Settings) -> Result<Vec<ConnectorConfig>> {
         let config = ConnectorConfig::from_json(&json).with_context(|| format!("connector file {}", file.display()))?;
         if let Some(twin) = configs
             .iter()
-            .find(|c| c.name == config.name || c.topic_prefix == config.topic_prefix)
+            .find(|c| c.name == config.name || share_topics(&c.topic_prefix, &config.topic_prefix))
         {
             bail!(
-                "{}: connector {:?} has the name or the topic.prefix of {:?}; give each its own",
+                "{}: connector {:?} has the name or the topic.prefix of {:?}, or a prefix that begins with the other's and a \
+                 dot; give each its own",
                 file.display(),
                 config.name,
                 twin.name
@@ -132,6 +134,15 @@ fn read_connectors(settings: &Settings) -> Result<Vec<ConnectorConfig>> {
     Ok(configs)
 }
 
+/// Whether a topic under one prefix may be one under the other.
+fn share_topics(one: &str, other: &str) -> bool {
+    let begins = |long: &str, short: &str| {
+        long.strip_prefix(short)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    begins(one, other) || begins(other, one)
+}
+
 async fn bind(setting: &str, address: std::net::SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!(
@@ -141,11 +152,20 @@ async fn bind(setting: &str, address: std::net::SocketAddr) -> Result<TcpListene
     })
 }
 
-fn gateway_options(settings: &Settings) -> GatewayOptions {
+fn gateway_options(settings: &Settings, files_max: Option<u64>) -> GatewayOptions {
+    let connections_max = files::connections_that_fit(settings.connections_max, files_max, files::open_files());
+    if connections_max < settings.connections_max {
+        tracing::warn!(
+            "connections_max is {connections_max} and not {}: this process may open {} files, and capture needs some of them; \
+             raise its limit (ulimit -Hn, or LimitNOFILE= of its service)",
+            settings.connections_max,
+            files_max.unwrap_or_default()
+        );
+    }
     GatewayOptions {
         allowed_origins: settings.allowed_origins.clone(),
         allowed_hosts: allowed_hosts(settings),
-        connections_max: settings.connections_max,
+        connections_max,
         message_bytes_max: settings.message_bytes_max,
         subscriptions_max: settings.subscriptions_max,
         handshake_timeout: settings.handshake_timeout,
@@ -192,5 +212,16 @@ impl Collector for LogSize {
             size.metric_type(),
         )?;
         size.encode(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_share_topics_only_with_a_dot_between() {
+        assert!(share_topics("shop", "shop") && share_topics("shop", "shop.eu") && share_topics("shop.eu", "shop"));
+        assert!(!share_topics("shop", "shopping") && !share_topics("shop.eu", "shop.us"));
     }
 }

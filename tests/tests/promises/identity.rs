@@ -34,6 +34,7 @@ async fn insert(postgres: &Postgres, rowcast: &Rowcast, id: i64) -> Result<()> {
 
 crate::on_every_postgres!(
     a_server_restored_from_an_older_backup_is_refused,
+    a_server_restored_that_wrote_on_beyond_the_log_is_refused,
     another_cluster_at_the_same_address_is_refused
 );
 
@@ -67,6 +68,62 @@ async fn a_server_restored_from_an_older_backup_is_refused(version: Version) -> 
         "nothing may reach the log from another history"
     );
     Ok(())
+}
+
+/// The same timeline, and WAL beyond all that the log knows: the transactions that stand where ours stood look like ours.
+async fn a_server_restored_that_wrote_on_beyond_the_log_is_refused(version: Version) -> Result<()> {
+    let (mut postgres, mut rowcast) = captured_row(version).await?;
+    postgres.back_up("yesterday")?;
+    rowcast.ready().await?;
+    for id in 2..10 {
+        insert(&postgres, &rowcast, id).await?;
+    }
+    rowcast.terminate().await?;
+    let before = checker::log_of(&rowcast, "ledger").await?.len();
+    let end = wal_end(&postgres).await?;
+
+    postgres.restore("yesterday")?;
+    let database = postgres.connect().await?;
+    let mut id = 1000_i64;
+    while wal_end(&postgres).await? <= end + 10_000 {
+        database
+            .execute("INSERT INTO ledger VALUES ($1, 1, 1, 'in the other history')", &[&id])
+            .await?;
+        id += 1;
+    }
+    let confirmed = confirmed(&postgres).await?;
+    for _ in 0..2 {
+        rowcast.start().await?;
+        let reason = rowcast.refused(|reason| reason.contains("another history")).await?;
+        assert!(
+            reason.contains("new snapshot"),
+            "the refusal must say what to do: {reason}"
+        );
+        rowcast.terminate().await?;
+    }
+    assert_eq!(
+        checker::log_of(&rowcast, "ledger").await?.len(),
+        before,
+        "nothing may reach the log from another history"
+    );
+    assert_eq!(
+        self::confirmed(&postgres).await?,
+        confirmed,
+        "nothing may be confirmed to it"
+    );
+    Ok(())
+}
+
+/// Bytes of WAL that the server has written since its beginning.
+async fn wal_end(postgres: &Postgres) -> Result<i64> {
+    let statement = "SELECT (pg_current_wal_insert_lsn() - '0/0')::int8";
+    Ok(postgres.connect().await?.query_one(statement, &[]).await?.get(0))
+}
+
+/// How far the slot is confirmed.
+async fn confirmed(postgres: &Postgres) -> Result<String> {
+    let statement = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots";
+    Ok(postgres.connect().await?.query_one(statement, &[]).await?.get(0))
 }
 
 /// T12: the same LSN, another content.

@@ -10,6 +10,7 @@ mod filter;
 mod identity;
 mod idle;
 mod kafka_kit;
+mod keys;
 mod kill_rowcast;
 mod kit;
 mod order;
@@ -23,6 +24,7 @@ mod stalled;
 mod stalled_disk;
 mod texts;
 mod truncate;
+mod versions;
 mod walsender;
 
 /// Makes one test for Debian's PostgreSQL and one for the newest.

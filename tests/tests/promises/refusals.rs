@@ -57,6 +57,31 @@ async fn a_topic_that_was_lost_is_refused() -> Result<()> {
     Ok(())
 }
 
+/// Although another topic goes further than the slot: its rows would just be missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_moved_aside_is_refused_until_it_is_back() -> Result<()> {
+    let (_postgres, mut rowcast, database) = stopped_after_one_row(Version::Installed, &[]).await?;
+    rowcast.start_ready().await?;
+    let follower = Follower::start(rowcast.address(), "journal", true);
+    database
+        .execute("INSERT INTO journal VALUES (1, 1, 1, 'later')", &[])
+        .await?;
+    follower.row(1).await?;
+    rowcast.kill().await?;
+    let folder = rowcast.data_dir().join("shop.public.ledger-0");
+    let aside = rowcast.data_dir().with_extension("aside");
+    std::fs::rename(&folder, &aside)?;
+    for _ in 0..2 {
+        rowcast.start().await?;
+        let reason = rowcast.refused(|reason| reason.contains("shop.public.ledger")).await?;
+        assert!(reason.contains("backup") && reason.contains("start anew"), "{reason}");
+        rowcast.terminate().await?;
+    }
+    std::fs::rename(&aside, &folder)?;
+    rowcast.start_ready().await?;
+    Follower::start(rowcast.address(), "ledger", true).row(1).await
+}
+
 /// T21.
 async fn a_slot_that_was_dropped_is_refused(version: Version) -> Result<()> {
     let (_postgres, mut rowcast, database) = stopped_after_one_row(version, &[]).await?;

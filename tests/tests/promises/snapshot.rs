@@ -36,11 +36,11 @@ async fn a_snapshot_under_four_writers_meets_the_stream_exactly(version: Version
         rowcast.set("slot.name", &format!("round_{round}"));
         rowcast.start_ready().await?;
         let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+        load.wrote(200).await?;
+        load.stop().await?;
         for (_, follower) in &followers {
             follower.live().await?;
         }
-        load.wrote(200).await?;
-        load.stop().await?;
         checker::everything_agrees(&database, &rowcast, followers, -round, Began::WithSnapshot).await?;
         rowcast.terminate().await?;
     }
@@ -64,9 +64,27 @@ async fn a_snapshot_killed_in_the_middle_begins_again(version: Version) -> Resul
     }
     rowcast.ready().await?;
     let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    load.stop().await?;
     for (_, follower) in &followers {
         follower.live().await?;
     }
-    load.stop().await?;
     checker::everything_agrees(&database, &rowcast, followers, -1, Began::WithSnapshot).await
+}
+
+/// The operator sees in `/metrics` how far it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_counts_its_rows() -> Result<()> {
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = postgres.connect().await?;
+    workload::create_tables(&database).await?;
+    workload::fill(&database, 7).await?;
+    let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
+    rowcast.start_ready().await?;
+    for table in TABLES {
+        let follower = Follower::start(rowcast.address(), table, true);
+        follower.until("the table", |seen| seen.rows.len() == 7).await?;
+    }
+    let metrics = rowcast.metrics().await?;
+    assert!(metrics.contains("rowcast_snapshot_rows_total 14\n"), "{metrics}");
+    Ok(())
 }

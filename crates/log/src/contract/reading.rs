@@ -182,6 +182,28 @@ pub fn nothing_is_shown_before_a_flush<F: Fixture>() {
     assert_eq!(values(&*log, &topic), owned(&[(0, "a")]));
 }
 
+/// Who follows the tail begins each read where the last one ended, on whatever batch comes next; others read in between.
+pub fn a_follower_goes_on_where_it_stopped<F: Fixture>() {
+    let (_fixture, log, topic) = open_with_topic::<F>("followed");
+    let mut appender = log.appender(&F::writer()).unwrap();
+    let (mut next, mut followed) = (Offset(0), Vec::new());
+    for number in 0..50 {
+        put(&mut *appender, &topic, &"x".repeat(number * 37));
+        if number % 3 > 0 {
+            commit(&mut *appender, "p");
+        }
+        flush(&mut *appender, Visibility::Now);
+        while *log.end(&topic).unwrap().borrow() > next {
+            let chunk = log.read(&topic, next, 1 << 20).unwrap();
+            followed.extend(chunk.records().map(|record| record.value.unwrap_or_default().len()));
+            next = chunk.next_offset();
+        }
+        log.read(&topic, Offset(next.0 / 2), 1).unwrap();
+    }
+    let lengths: Vec<usize> = (0..50).map(|number| number * 37).collect();
+    assert_eq!(followed, lengths);
+}
+
 /// Snapshot rows.
 pub fn records_for_after_the_sync_are_shown_up_to_the_last_commit<F: Fixture>() {
     let (_fixture, log, topic) = open_with_topic::<F>("after-sync");

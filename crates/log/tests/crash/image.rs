@@ -5,6 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use rowcast_log::{
@@ -17,6 +18,8 @@ pub(crate) const TOPIC: &str = "orders";
 pub(crate) fn options(segment_bytes: u64) -> EmbeddedOptions {
     EmbeddedOptions {
         segment_bytes,
+        // An image shows what can be told without recovery points, however slow the machine is.
+        checkpoint_after: Duration::from_secs(3600),
         ..EmbeddedOptions::default()
     }
 }
@@ -110,6 +113,10 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
+        // It may get its own name before it is copied; an open ignores what has not got it.
+        if target.extension().is_some_and(|extension| extension == "unfinished") {
+            continue;
+        }
         match entry.file_type().unwrap().is_dir() {
             true => copy_dir(&entry.path(), &target),
             false => drop(std::fs::copy(entry.path(), target).unwrap()),

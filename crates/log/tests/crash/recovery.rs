@@ -1,10 +1,10 @@
 //! What an open makes of torn, flipped, missing and nonsensical bytes.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use rowcast_log::{
-    EmbeddedLog, Log, LogError, Offset, TopicCreation, Visibility, WriterId,
-    contract::{partition, read_from, wait_for},
+    EmbeddedLog, EmbeddedOptions, Log, LogError, Offset, TopicCreation, Visibility, WriterId,
+    contract::{partition, put, read_from, wait_for},
 };
 
 use crate::image::*;
@@ -126,6 +126,52 @@ fn after_a_clean_stop_every_flipped_bit_of_the_last_transaction_is_refused() {
     }
     std::fs::write(&segment, &bytes).unwrap();
     assert_eq!(check_prefix(&*open(dir.path()).unwrap()), 2);
+}
+
+/// What was durable for a while is known to have been, whoever wrote last.
+#[test]
+fn a_topic_that_lost_its_end_before_a_crash_is_refused_although_another_was_written_later() {
+    const LATER: &str = "later";
+    let dir = tempfile::tempdir().unwrap();
+    let at_once = EmbeddedOptions {
+        checkpoint_after: Duration::ZERO,
+        ..options(1 << 30)
+    };
+    let log = EmbeddedLog::open(dir.path(), at_once).unwrap();
+    for topic in [TOPIC, LATER] {
+        log.ensure_topic(topic, &TopicCreation::default()).unwrap();
+    }
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
+    append_transaction(&mut *appender, 0);
+    let seq = appender.flush(Visibility::Now).unwrap();
+    wait_for(&mut appender.durable(), |durable| *durable >= seq);
+    let before = std::fs::metadata(last_segment(dir.path())).unwrap().len();
+    append_transaction(&mut *appender, 1);
+    // The points that know of a sync are written before the next sync begins.
+    for _ in 0..2 {
+        let seq = appender.flush(Visibility::Now).unwrap();
+        wait_for(&mut appender.durable(), |durable| *durable >= seq);
+        put(&mut *appender, &partition(LATER), "later");
+        appender.commit(b"later").unwrap();
+    }
+    let image = tempfile::tempdir().unwrap();
+    copy_dir(dir.path(), image.path());
+    let bytes = std::fs::read(last_segment(image.path())).unwrap();
+    for cut in before as usize..bytes.len() {
+        for fill in [None, Some(0)] {
+            let mut damaged = bytes[..cut].to_vec();
+            if let Some(fill) = fill {
+                damaged.resize(bytes.len(), fill);
+            }
+            std::fs::write(last_segment(image.path()), &damaged).unwrap();
+            if damaged != bytes {
+                let opened = open(image.path());
+                assert!(matches!(opened, Err(LogError::Corrupt { .. })), "cut at byte {cut}");
+            }
+        }
+    }
+    std::fs::write(last_segment(image.path()), &bytes).unwrap();
+    assert_eq!(check_prefix(&*open(image.path()).unwrap()), 2);
 }
 
 /// What is done to an index file.

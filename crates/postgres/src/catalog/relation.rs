@@ -60,10 +60,14 @@ fn flags_name_a_key(relation: &Relation<'_>) -> bool {
     )
 }
 
-/// The catalog's key if the tuples still have all its columns; otherwise what the message flags.
+/// The catalog's key if the tuples still have all its columns, and those of a deleted row too; otherwise what the message
+/// flags.
 fn key(relation: &Relation<'_>, catalog: Option<&CatalogTable>) -> Vec<usize> {
     let place = |name: &String| relation.columns.iter().position(|column| column.name == *name);
     let from_catalog = catalog.and_then(|table| table.key.iter().map(place).collect::<Option<Vec<_>>>());
+    let is_deleted_with = |key: &Vec<usize>| key.iter().all(|&index| relation.columns[index].key);
+    let from_catalog =
+        from_catalog.filter(|key| relation.replica_identity != ReplicaIdentity::Index || is_deleted_with(key));
     from_catalog.unwrap_or_else(|| match flags_name_a_key(relation) {
         true => (0..relation.columns.len())
             .filter(|&index| relation.columns[index].key)
@@ -139,6 +143,23 @@ mod tests {
         assert_eq!(merged.columns[0].name, "old");
         assert_eq!(merged.columns[0].default_expression, None);
         assert_eq!(merged.key, [0]);
+    }
+
+    #[test]
+    fn an_identity_index_without_the_primary_key_is_the_key() {
+        let columns = [column("id", false), column("k", true)];
+        let index = Relation {
+            replica_identity: ReplicaIdentity::Index,
+            ..relation(&columns)
+        };
+        assert_eq!(merge(&index, Some(&catalog(&["id", "k"], &["id"]))).key, [1]);
+        assert_eq!(merge(&index, Some(&catalog(&["id", "k"], &["k"]))).key, [1]);
+        let both = [column("id", true), column("k", true)];
+        let index = Relation {
+            replica_identity: ReplicaIdentity::Index,
+            ..relation(&both)
+        };
+        assert_eq!(merge(&index, Some(&catalog(&["id", "k"], &["id"]))).key, [0]);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub(crate) struct ListedTable {
     pub(crate) partitioned: bool,
     /// UPDATE and DELETE work once the table is published.
     pub(crate) has_replica_identity: bool,
+    /// A primary key is there, but not all of it in the index that was chosen as replica identity: a DELETE says nothing
+    /// of it.
+    pub(crate) deletes_without_primary_key: bool,
     /// Row-level security hides rows from our role.
     pub(crate) row_security: bool,
     /// Our role may read it.
@@ -38,6 +41,9 @@ const LIST: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
        CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false \
             WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid) \
             ELSE EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid) END, \
+       c.relreplident = 'i' AND EXISTS (SELECT FROM pg_catalog.pg_index p JOIN pg_catalog.pg_index i USING (indrelid) \
+            WHERE p.indrelid = c.oid AND p.indisprimary AND i.indisreplident AND i.indisvalid \
+              AND NOT (p.indkey::int2[])[0:p.indnkeyatts - 1] <@ (i.indkey::int2[])[0:i.indnkeyatts - 1]), \
        pg_catalog.row_security_active(c.oid), \
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -53,8 +59,9 @@ pub(crate) async fn list(session: &mut Connection) -> Result<Vec<ListedTable>, C
             name: text(&row, 2).to_owned(),
             partitioned: text(&row, 3) == "p",
             has_replica_identity: flag(&row, 4),
-            row_security: flag(&row, 5),
-            selectable: flag(&row, 6),
+            deletes_without_primary_key: flag(&row, 5),
+            row_security: flag(&row, 6),
+            selectable: flag(&row, 7),
         })
     };
     session.query(LIST).await?.into_iter().map(listed).collect()
@@ -68,7 +75,8 @@ pub(crate) struct CatalogTable {
     pub(crate) name: String,
     /// In attribute order, without generated columns: the stream does not carry them (before PostgreSQL 18 it cannot).
     pub(crate) columns: Vec<ColumnDescription>,
-    /// Names of the key's columns in key order: the primary key, else the first usable unique index by name.
+    /// Names of the key's columns in key order: the primary key, if deletes tell it; else the index that was chosen as
+    /// replica identity; else the first usable unique index by name.
     pub(crate) key: Vec<String>,
 }
 
@@ -151,17 +159,23 @@ fn add_column(tables: &mut HashMap<u32, CatalogTable>, row: &Row) -> Result<(), 
 
 /// Valid unique indexes over plain columns, each as one row per column; the first index of a table is its key. As
 /// Debezium chooses: the primary key, else by index name; partial indexes and nullable columns count, expressions do
-/// not; nor do indexes over columns that the stream does not carry.
+/// not; nor do indexes over columns that the stream does not carry. Before all comes an index that is the replica identity
+/// and lacks columns of the primary key: a DELETE carries its columns alone, and Debezium's key would be made up.
 fn indexes_statement(oids: &str) -> String {
     format!(
         "SELECT i.indrelid, i.indexrelid, a.attname \
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
+           JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
            CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
          WHERE i.indrelid IN ({oids}) AND i.indisunique AND i.indisvalid AND k.place <= i.indnkeyatts \
            AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) e(attnum) \
                 LEFT JOIN pg_catalog.pg_attribute g ON g.attrelid = i.indrelid AND g.attnum = e.attnum \
                 WHERE e.attnum = 0 OR g.attgenerated <> '') \
-         ORDER BY i.indrelid, i.indisprimary DESC, x.relname COLLATE \"C\", i.indexrelid, k.place"
+         ORDER BY i.indrelid, \
+           (i.indisreplident AND c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index p \
+                WHERE p.indrelid = i.indrelid AND p.indisprimary \
+                  AND (p.indkey::int2[])[0:p.indnkeyatts - 1] <@ (i.indkey::int2[])[0:i.indnkeyatts - 1])) DESC, \
+           i.indisprimary DESC, x.relname COLLATE \"C\", i.indexrelid, k.place"
     )
 }

@@ -1,6 +1,6 @@
 //! What errors mean while changes are read: which pass by themselves, and which need a person and why.
 
-use super::transaction::OutOfOrder;
+use super::{history::OtherHistory, transaction::OutOfOrder};
 use crate::{
     ConnectorConfig, SourceError,
     connection::error::{ConnectionError, ServerError},
@@ -56,6 +56,17 @@ pub(super) fn malformed(error: DecodeError) -> SourceError {
 pub(super) fn out_of_order(OutOfOrder(what): OutOfOrder) -> SourceError {
     SourceError::Refused(format!(
         "the server's replication stream is out of order: {what}; please report this"
+    ))
+}
+
+pub(super) fn other_history(OtherHistory(held): OtherHistory) -> SourceError {
+    SourceError::Refused(format!(
+        "the server has another history than the log: it lacks the transaction that the log ends with (commit at {}, end at \
+         {}), so it was restored from an older copy and has written on since; {}. (If publication.name was changed before \
+         this start, set it back for one start.)",
+        held.commit_lsn,
+        held.end_lsn,
+        server::NEW_SNAPSHOT
     ))
 }
 

@@ -5,18 +5,26 @@
 //! allocated per row. Knows nothing of what the log holds already: the caller skips by position.
 
 mod cells;
+mod event;
 mod failure;
 mod feedback;
+mod history;
 mod relations;
+mod start;
 pub(crate) mod transaction;
 pub(crate) mod watch;
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use bumpalo::Bump;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use rowcast_event::{Change, EventOptions, Lsn, Operation, Origin, Position, Table, TransactionMark};
+use rowcast_event::{Change, Lsn, Operation, Origin, Position, Table, TransactionMark};
 use tokio::io::{AsyncWriteExt, ReadHalf};
 
 use crate::{
@@ -29,15 +37,18 @@ use crate::{
         unexpected,
     },
     pgoutput::{self, Message, Old, replication},
-    query::{identifier, literal},
     server,
 };
 use cells::Cells;
-use failure::{broken, malformed, out_of_order, start_failed, stream_failed, warned};
+pub use event::StreamEvent;
+use failure::{broken, malformed, other_history, out_of_order, start_failed, stream_failed, warned};
 use feedback::Feedback;
+use history::History;
 use relations::{Known, Relations};
+pub(crate) use start::Start;
+use start::begin_copy;
 use transaction::{Ended, OutOfOrder, Transactions};
-use watch::{Watch, Watched};
+use watch::Watch;
 
 /// Time that closing waits for the server's last words. A walsender in the middle of a large transaction sends it whole
 /// before it listens; then the connection is cut, which frees the slot as well.
@@ -55,39 +66,16 @@ pub struct Stream {
     catalog: Catalog,
     relations: Relations,
     transactions: Transactions,
+    history: History,
     /// Tables of a TRUNCATE that wait for their own event, with their places.
     truncations: VecDeque<(u32, Position, Origin)>,
+    /// Tables of which it was said that their TRUNCATE is left out. Bounded by the tables of the database.
+    told_truncated: HashSet<u32>,
     feedback: Feedback,
     watch: Watch,
     start: Lsn,
     /// Idle was said since the last event, so the next thing to do is to wait.
     said_idle: bool,
-}
-
-/// What a stream yields, in order.
-#[derive(Debug)]
-pub enum StreamEvent<'a> {
-    /// A transaction begins that has at least one captured change.
-    Begin {
-        /// LSN of its commit record, known beforehand: the first half of every position in it.
-        commit_lsn: Lsn,
-    },
-    /// A table appeared or changed its shape; changes that follow are of this version.
-    Table(Arc<Table>),
-    /// A change of the table.
-    Change(&'a Arc<Table>, Change<'a>),
-    /// The transaction is whole.
-    Commit(TransactionMark),
-    /// All WAL up to here was decoded; nothing before it is missing. May be confirmed once the log has all commits
-    /// before it. Never comes inside a transaction.
-    Keepalive {
-        /// The server's WAL end.
-        wal_end: Lsn,
-        /// The server waits to hear how far we are: it shuts down, or wonders whether we live.
-        reply_requested: bool,
-    },
-    /// Nothing more is buffered: hand on what you have, then call `next` again, which waits. Not said twice in a row.
-    Idle,
 }
 
 /// The next event, before anything is borrowed from the buffer.
@@ -100,21 +88,6 @@ enum Step {
     Commit(TransactionMark),
     Keepalive(Lsn, bool),
     Idle,
-}
-
-/// What a stream starts from.
-#[derive(Debug)]
-pub(crate) struct Start {
-    pub(crate) config: ConnectorConfig,
-    pub(crate) options: EventOptions,
-    /// What the log holds.
-    pub(crate) held: Option<TransactionMark>,
-    /// The slot's confirmed position.
-    pub(crate) confirmed: Lsn,
-    /// Tables that the caller has already.
-    pub(crate) tables: Vec<Arc<Table>>,
-    /// How the captured tables are published.
-    pub(crate) watched: Watched,
 }
 
 impl fmt::Debug for Stream {
@@ -155,7 +128,9 @@ impl Stream {
             catalog,
             relations: Relations::new(start.options, start.tables),
             transactions: Transactions::after(start.held),
+            history: History::of(start.held, start.confirmed),
             truncations: VecDeque::new(),
+            told_truncated: HashSet::new(),
             feedback,
             watch,
             start: start.confirmed,
@@ -200,11 +175,21 @@ impl Stream {
         })
     }
 
+    /// Whether the server was seen to have the history that the log was filled from. While it was not, nothing is
+    /// confirmed, and nothing should be shown: an error may follow that says it is another.
+    pub fn is_proven(&self) -> bool {
+        self.history.is_proven()
+    }
+
     /// Tells the server it may forget everything up to `lsn`, now. Clamped to what this walsender has sent; never
-    /// moves back. Refused once a captured table is known to be published no more.
+    /// moves back; does nothing before [`Stream::is_proven`]. Refused once a captured table is known to be published no
+    /// more.
     pub async fn confirm(&mut self, lsn: Lsn) -> Result<(), SourceError> {
         self.watch.check()?;
-        self.feedback.confirm(lsn)
+        match self.is_proven() {
+            true => self.feedback.confirm(lsn),
+            false => Ok(()),
+        }
     }
 
     /// Ends the stream in order (CopyDone), so that the slot is free when this returns.
@@ -295,7 +280,7 @@ impl Stream {
                 ..
             } => {
                 self.lent = Some(frame);
-                Ok(self.on_keepalive(wal_end, reply_requested))
+                self.on_keepalive(wal_end, reply_requested)
             }
             replication::Frame::XLogData { payload, wal_start, .. } => match payload {
                 [kind @ (b'I' | b'U' | b'D'), oid @ ..] => {
@@ -309,13 +294,17 @@ impl Stream {
     }
 
     /// Inside a transaction the server's WAL end says nothing yet that a caller could use.
-    fn on_keepalive(&mut self, wal_end: Lsn, reply_requested: bool) -> Option<Step> {
+    fn on_keepalive(&mut self, wal_end: Lsn, reply_requested: bool) -> Result<Option<Step>, SourceError> {
         self.feedback.saw(wal_end);
         self.watch.saw(wal_end);
         if reply_requested {
             self.feedback.answer();
         }
-        (!self.transactions.is_open()).then_some(Step::Keepalive(wal_end, reply_requested))
+        if self.transactions.is_open() {
+            return Ok(None);
+        }
+        self.history.reaches(wal_end).map_err(other_history)?;
+        Ok(Some(Step::Keepalive(wal_end, reply_requested)))
     }
 
     /// A row is decoded only if somebody wants it; it stays in the buffer until its event has been used.
@@ -360,6 +349,7 @@ impl Stream {
                 commit_ts_us,
                 xid,
             } => {
+                self.history.begins(final_lsn).map_err(other_history)?;
                 self.transactions
                     .begin(final_lsn, commit_ts_us, xid)
                     .map_err(out_of_order)?;
@@ -370,6 +360,7 @@ impl Stream {
             } => {
                 self.feedback.saw(end_lsn);
                 self.watch.saw(end_lsn);
+                self.history.committed(commit_lsn, end_lsn).map_err(other_history)?;
                 Some(
                     match self.transactions.commit(commit_lsn, end_lsn).map_err(out_of_order)? {
                         Ended::Whole(mark) => Step::Commit(mark),
@@ -418,8 +409,13 @@ impl Stream {
         }
         for &oid in relations {
             let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;
-            if !self.config.skipped_operations.truncate && self.relations.table(oid).is_some() {
+            let Some(table) = self.relations.table(oid) else {
+                continue;
+            };
+            if !self.config.skipped_operations.truncate {
                 self.truncations.push_back((oid, position, origin));
+            } else if self.told_truncated.insert(oid) {
+                relations::warn_of_skipped_truncate(table);
             }
         }
         Ok(None)
@@ -477,21 +473,5 @@ impl Stream {
                 origin,
             },
         ))
-    }
-}
-
-/// START_REPLICATION from the slot's own position: PostgreSQL would skip silently to it from any lower one, and accept
-/// any higher one. The caller has compared it with the log.
-async fn begin_copy(walsender: &mut Connection, config: &ConnectorConfig) -> Result<(), ConnectionError> {
-    let publication = literal(&identifier(&config.publication_name));
-    let statement = format!(
-        "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {publication})",
-        identifier(&config.slot_name)
-    );
-    walsender.send_query(&statement).await?;
-    let frame = walsender.receive().await?;
-    match frame.tag {
-        b'W' => Ok(()),
-        tag => Err(unexpected(tag, "the start of replication")),
     }
 }

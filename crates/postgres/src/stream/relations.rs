@@ -8,6 +8,7 @@ use crate::{
     SourceError,
     catalog::{Catalog, relation},
     config::ConnectorConfig,
+    shared_topic,
 };
 
 /// Oids below this are PostgreSQL's own types, which never change (`FirstNormalObjectId`).
@@ -67,6 +68,7 @@ impl Relations {
         let in_catalog = catalog.look_up(message.oid, with_types).await?;
         let description = relation::merge(message, in_catalog.as_ref());
         let table = Table::compile(description, catalog.types(), &self.options);
+        self.check_topic(&table)?;
         let same = self
             .table(message.oid)
             .is_some_and(|known| known.description == table.description && known.schema_json() == table.schema_json());
@@ -76,6 +78,30 @@ impl Relations {
         Ok(!same)
     }
 
+    /// A table that comes later may have the topic of one that is there. The same name under another oid is a table made
+    /// anew.
+    fn check_topic(&self, table: &Table) -> Result<(), SourceError> {
+        let name = |table: &Table| (table.description.schema.clone(), table.description.table.clone());
+        let twin = self.known.values().find_map(|known| match known {
+            Known::Captured(known)
+                if known.topic == table.topic
+                    && known.description.oid != table.description.oid
+                    && name(known) != name(table) =>
+            {
+                Some(name(known))
+            }
+            _ => None,
+        });
+        match (twin, name(table)) {
+            (Some(twin), new) => Err(shared_topic::refusal(
+                &table.topic,
+                (&twin.0, &twin.1),
+                (&new.0, &new.1),
+            )),
+            (None, _) => Ok(()),
+        }
+    }
+
     /// A type that we have never seen; or one of the user's in a table that is described again, for an enum's labels
     /// change without a new oid.
     fn types_may_have_changed(&self, message: &relation::Relation<'_>, catalog: &Catalog) -> bool {
@@ -83,4 +109,14 @@ impl Relations {
         let may_have_changed = |oid: u32| catalog.types().get(oid).is_none() || (again && oid >= FIRST_USER_OID);
         message.columns.iter().any(|column| may_have_changed(column.type_oid))
     }
+}
+
+/// As in Debezium, a TRUNCATE is left out unless it is asked for; whoever did not know keeps rows that are gone.
+pub(crate) fn warn_of_skipped_truncate(table: &Table) {
+    tracing::warn!(
+        "table {}.{} was truncated, and readers keep its rows: skipped.operations leaves truncates out (its default is \"t\", \
+         as in Debezium); set skipped.operations to \"none\" to carry them",
+        table.description.schema,
+        table.description.table
+    );
 }

@@ -5,6 +5,8 @@
 
 use rowcast_event::{Lsn, Origin, Position, SnapshotMarker, TransactionMark};
 
+use super::history::is_commit;
+
 /// Where the stream is.
 #[derive(Debug)]
 pub(crate) struct Transactions {
@@ -128,10 +130,9 @@ impl Transactions {
 
 const OUTSIDE: OutOfOrder = OutOfOrder("a row came outside of a transaction");
 
-/// End of the held commit, if `commit_lsn` comes after it. A snapshot's mark ends no commit: see [`snapshot_mark`].
+/// End of the held commit, if `commit_lsn` comes after it.
 fn commit_before(held: TransactionMark, commit_lsn: Lsn) -> Option<Lsn> {
-    let is_commit = held.end_lsn.0 - held.commit_lsn.0 > 1;
-    (is_commit && commit_lsn > held.commit_lsn).then_some(held.end_lsn)
+    (is_commit(&held) && commit_lsn > held.commit_lsn).then_some(held.end_lsn)
 }
 
 /// The mark of a whole snapshot. Its "commit" lies one byte before the consistent point: the first streamed transaction

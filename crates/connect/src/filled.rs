@@ -1,0 +1,89 @@
+//! Remembers which topics a connector fills, so that one that was lost is not begun anew in silence.
+//!
+//! Rows that PostgreSQL was told to forget come from nowhere again. So each topic stands in the internal topic
+//! `__rowcast_offsets` under a key of its own, with its epoch, before anything is appended to it; at start, one that is
+//! missing or of another life is refused.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rowcast_log::{Log, LogError, TopicInfo};
+use rowcast_postgres::ConnectorConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::{metadata::MetadataTopics, state::OFFSETS_TOPIC};
+
+/// What stands under a topic's key.
+#[derive(Serialize, Deserialize)]
+struct Life {
+    /// In hexadecimal: JSON's numbers end at 53 bits.
+    epoch: String,
+}
+
+/// The topics of one connector.
+pub(crate) struct FilledTopics {
+    metadata: Arc<MetadataTopics>,
+    connector: String,
+    /// By name. Bounded by the tables of the database.
+    epochs: BTreeMap<String, String>,
+}
+
+impl FilledTopics {
+    /// What was written down before.
+    pub(crate) fn load(metadata: Arc<MetadataTopics>, config: &ConnectorConfig) -> Result<FilledTopics, LogError> {
+        let mut epochs = BTreeMap::new();
+        metadata.scan(OFFSETS_TOPIC, |key, value| {
+            if let Ok((connector, Named { topic })) = serde_json::from_slice::<(String, Named)>(key)
+                && connector == config.name
+                && let Some(Ok(life)) = value.map(serde_json::from_slice::<Life>)
+            {
+                epochs.insert(topic, life.epoch);
+            }
+        })?;
+        Ok(FilledTopics {
+            metadata,
+            connector: config.name.clone(),
+            epochs,
+        })
+    }
+
+    /// Refuses to go on without what was in a topic.
+    pub(crate) fn check(&self, log: &dyn Log) -> Result<(), LogError> {
+        self.epochs.iter().try_for_each(|(topic, epoch)| {
+            let what = match log.topic(topic) {
+                Some(found) if text(&found) == *epoch => return Ok(()),
+                Some(_) => "is another one than this connector has filled",
+                None => "is not there, but this connector has filled it",
+            };
+            Err(LogError::Invalid(format!(
+                "topic {topic} {what}: its rows would not come again by going on. Put its folder back into the data \
+                 directory, from a backup, or start anew: stop, drop the replication slot, remove the data directory, start"
+            )))
+        })
+    }
+
+    /// Writes a topic down, unless it is known; durable when this returns.
+    pub(crate) async fn remember(&mut self, topic: &TopicInfo) -> Result<(), LogError> {
+        let epoch = text(topic);
+        if self.epochs.get(&*topic.name) == Some(&epoch) {
+            return Ok(());
+        }
+        let named = Named {
+            topic: topic.name.to_string(),
+        };
+        let key = serde_json::to_vec(&(&self.connector, &named)).expect("strings are JSON");
+        let value = serde_json::to_vec(&Life { epoch: epoch.clone() }).expect("a string is JSON");
+        self.metadata.put(OFFSETS_TOPIC, &key, &value).await?;
+        self.epochs.insert(named.topic, epoch);
+        Ok(())
+    }
+}
+
+/// The second half of a topic's key, as Kafka Connect's keys have the source's partition there.
+#[derive(Serialize, Deserialize)]
+struct Named {
+    topic: String,
+}
+
+fn text(topic: &TopicInfo) -> String {
+    format!("{:032x}", topic.epoch.0)
+}
