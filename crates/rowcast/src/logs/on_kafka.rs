@@ -1,0 +1,130 @@
+//! The logs of a process beside Apache Kafka: connectors write to the brokers, clients are served from copies.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use rowcast_log::{EmbeddedOptions, KafkaCopies, KafkaLog, KafkaOptions, Log, NameOf, Record, TopicChoice};
+use rowcast_postgres::ConnectorConfig;
+use serde::Deserialize;
+
+use super::{Logs, Served};
+use crate::{
+    ready::{Awaited, Names},
+    settings::{KafkaSettings, Role, Settings},
+};
+
+/// Where captures say what the rows of each topic look like: copied always, and the list of their topics.
+const SCHEMAS: &str = "__rowcast_schemas";
+
+/// How the log's client is told.
+pub(crate) fn options(settings: &KafkaSettings) -> KafkaOptions {
+    KafkaOptions {
+        bootstrap: settings.address.clone(),
+        properties: settings.properties.0.clone(),
+    }
+}
+
+pub(super) fn open(
+    role: Role,
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    connectors: &[ConnectorConfig],
+) -> Result<Logs> {
+    let written = match role.captures() {
+        true => Some(KafkaLog::open(options(kafka), None)? as Arc<dyn Log>),
+        false => None,
+    };
+    let served = match role.serves() {
+        true => Some(serve(settings, kafka, connectors)?),
+        false => None,
+    };
+    Ok(Logs { written, served })
+}
+
+fn serve(settings: &Settings, kafka: &KafkaSettings, connectors: &[ConnectorConfig]) -> Result<Served> {
+    let (topics, awaited) = choose(&settings.topics, connectors);
+    let copies = KafkaCopies {
+        data_dir: settings.data_dir.clone(),
+        files: EmbeddedOptions::default(),
+        topics,
+        sieve: None,
+    };
+    let log = KafkaLog::open(options(kafka), Some(copies))?;
+    Ok(Served { log, awaited })
+}
+
+/// The topics to copy, and those to wait for: what was named, what the connectors here write, or, when nothing is either,
+/// what any capture writes.
+fn choose(named: &[String], connectors: &[ConnectorConfig]) -> (TopicChoice, Awaited) {
+    let written = connectors
+        .iter()
+        .map(|connector| format!("{}.*", connector.topic_prefix));
+    let written: Vec<String> = written.collect();
+    if named.is_empty() && written.is_empty() {
+        return every_capture();
+    }
+    let mut names = [named, &written].concat();
+    names.push(SCHEMAS.to_owned());
+    let choice = TopicChoice {
+        names,
+        ..TopicChoice::default()
+    };
+    let awaited = Awaited {
+        required: named.to_vec(),
+        // A connector makes its topics with their first rows.
+        expected: Names::from(written),
+    };
+    (choice, awaited)
+}
+
+fn every_capture() -> (TopicChoice, Awaited) {
+    let expected = Names::default();
+    let met = expected.clone();
+    let known: NameOf = Arc::new(move |record: &Record<'_>| {
+        let name = topic_of(record.value?)?;
+        met.insert(&name);
+        Some(name)
+    });
+    let choice = TopicChoice {
+        known: Some(known),
+        ..TopicChoice::default()
+    };
+    let awaited = Awaited {
+        required: vec![SCHEMAS.to_owned()],
+        expected,
+    };
+    (choice, awaited)
+}
+
+/// The topic that a record of [`SCHEMAS`] is about.
+fn topic_of(value: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct About {
+        topic: String,
+    }
+    let about: About = serde_json::from_slice(value).ok()?;
+    Some(about.topic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_topics_are_required_and_schemas_come_along() {
+        let (choice, awaited) = choose(&["shop.public.orders".to_owned()], &[]);
+        assert_eq!(choice.names, ["shop.public.orders", SCHEMAS]);
+        assert!(choice.known.is_none());
+        assert_eq!(awaited.required, ["shop.public.orders"]);
+    }
+
+    #[test]
+    fn without_a_name_every_topic_of_a_capture_is_served() {
+        let (choice, awaited) = choose(&[], &[]);
+        assert_eq!(awaited.required, [SCHEMAS]);
+        assert!(choice.known.is_some());
+        let value = br#"{"topic":"shop.public.orders","from_offsets":[0],"schema":{}}"#;
+        assert_eq!(topic_of(value).as_deref(), Some("shop.public.orders"));
+        assert_eq!(topic_of(b"[]"), None);
+    }
+}
