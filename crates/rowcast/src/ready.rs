@@ -27,6 +27,7 @@ const NAMES_MAX: usize = 10;
 pub(crate) struct Names(Arc<Mutex<BTreeSet<String>>>);
 
 impl Names {
+    #[cfg(feature = "kafka")]
     pub(crate) fn insert(&self, name: &str) {
         self.0.lock().insert(name.to_owned());
     }
@@ -189,11 +190,16 @@ async fn all_copied(log: &dyn Log, awaited: &Awaited) {
 /// The first of these names that no topic of the log has.
 fn missing(log: &dyn Log, names: &[String]) -> Option<String> {
     let topics = log.topics();
-    let is_there = |name: &String| match name.strip_suffix('*') {
-        Some(beginning) => topics.iter().any(|topic| topic.name.starts_with(beginning)),
-        None => topics.iter().any(|topic| *topic.name == **name),
-    };
+    let is_there = |name: &String| topics.iter().any(|topic| is_called(&topic.name, name));
     names.iter().find(|name| !is_there(name)).cloned()
+}
+
+/// Whether a topic has this name, or begins with it where a `*` is behind it.
+pub(crate) fn is_called(topic: &str, name: &str) -> bool {
+    match name.strip_suffix('*') {
+        Some(beginning) => topic.starts_with(beginning),
+        None => topic == name,
+    }
 }
 
 /// How far a topic is, if it is not complete.
@@ -206,4 +212,40 @@ fn progress(log: &dyn Log, topic: &str) -> Option<String> {
     } = *log.freshness(topic).borrow();
     let copied = total.saturating_sub(missing);
     (!complete).then(|| format!("{topic}: {copied} of {total} offsets copied"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_log::{EmbeddedLog, EmbeddedOptions, TopicCreation};
+
+    use super::*;
+
+    #[test]
+    fn a_name_or_its_beginning_is_missing_until_a_topic_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(folder.path(), EmbeddedOptions::default()).unwrap();
+        let names = ["shop.*".to_owned(), "orders".to_owned()];
+        assert_eq!(missing(&*log, &names).as_deref(), Some("shop.*"));
+        log.ensure_topic("shop.public.a", &TopicCreation::default()).unwrap();
+        assert_eq!(missing(&*log, &names).as_deref(), Some("orders"));
+        log.ensure_topic("orders", &TopicCreation::default()).unwrap();
+        assert_eq!(missing(&*log, &names), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_required_is_waited_for_and_a_log_of_our_own_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(folder.path(), EmbeddedOptions::default()).unwrap();
+        all_copied(&*log, &Awaited::default()).await;
+        let awaited = Awaited {
+            required: vec!["orders".to_owned()],
+            expected: Names::default(),
+        };
+        let waiting = log.clone();
+        let mut waits = tokio::spawn(async move { all_copied(&*waiting, &awaited).await });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        log.ensure_topic("orders", &TopicCreation::default()).unwrap();
+        (&mut waits).await.unwrap();
+    }
 }

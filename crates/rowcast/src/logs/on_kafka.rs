@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Logs, Served};
 use crate::{
-    ready::{Awaited, Names},
+    ready::{Awaited, Names, is_called},
     settings::{KafkaSettings, Role, Settings},
 };
 
@@ -60,40 +60,31 @@ fn choose(named: &[String], connectors: &[ConnectorConfig]) -> (TopicChoice, Awa
         .iter()
         .map(|connector| format!("{}.*", connector.topic_prefix));
     let written: Vec<String> = written.collect();
-    if named.is_empty() && written.is_empty() {
-        return every_capture();
-    }
-    let mut names = [named, &written].concat();
-    names.push(SCHEMAS.to_owned());
+    let names = [named, &written].concat();
+    let expected = Names::from(written);
+    let required = match names.is_empty() {
+        true => vec![SCHEMAS.to_owned()],
+        false => named.to_vec(),
+    };
     let choice = TopicChoice {
+        known: Some(known(names.clone(), expected.clone())),
         names,
         ..TopicChoice::default()
     };
-    let awaited = Awaited {
-        required: named.to_vec(),
-        // A connector makes its topics with their first rows.
-        expected: Names::from(written),
-    };
-    (choice, awaited)
+    (choice, Awaited { required, expected })
 }
 
-fn every_capture() -> (TopicChoice, Awaited) {
-    let expected = Names::default();
-    let met = expected.clone();
-    let known: NameOf = Arc::new(move |record: &Record<'_>| {
-        let name = topic_of(record.value?)?;
-        met.insert(&name);
-        Some(name)
-    });
-    let choice = TopicChoice {
-        known: Some(known),
-        ..TopicChoice::default()
-    };
-    let awaited = Awaited {
-        required: vec![SCHEMAS.to_owned()],
-        expected,
-    };
-    (choice, awaited)
+/// Takes out of [`SCHEMAS`] which topics captures write: of these names, or all of them. A topic that is met so is copied
+/// at once, and not when Kafka is asked next.
+fn known(names: Vec<String>, expected: Names) -> NameOf {
+    Arc::new(move |record: &Record<'_>| {
+        let topic = topic_of(record.value?)?;
+        let is_meant = names.is_empty() || names.iter().any(|name| is_called(&topic, name));
+        is_meant.then(|| {
+            expected.insert(&topic);
+            topic
+        })
+    })
 }
 
 /// The topic that a record of [`SCHEMAS`] is about.
@@ -113,8 +104,8 @@ mod tests {
     #[test]
     fn named_topics_are_required_and_schemas_come_along() {
         let (choice, awaited) = choose(&["shop.public.orders".to_owned()], &[]);
-        assert_eq!(choice.names, ["shop.public.orders", SCHEMAS]);
-        assert!(choice.known.is_none());
+        assert_eq!(choice.names, ["shop.public.orders"]);
+        assert!(choice.known.is_some());
         assert_eq!(awaited.required, ["shop.public.orders"]);
     }
 
@@ -122,7 +113,7 @@ mod tests {
     fn without_a_name_every_topic_of_a_capture_is_served() {
         let (choice, awaited) = choose(&[], &[]);
         assert_eq!(awaited.required, [SCHEMAS]);
-        assert!(choice.known.is_some());
+        assert!(choice.names.is_empty() && choice.known.is_some());
         let value = br#"{"topic":"shop.public.orders","from_offsets":[0],"schema":{}}"#;
         assert_eq!(topic_of(value).as_deref(), Some("shop.public.orders"));
         assert_eq!(topic_of(b"[]"), None);
