@@ -7,7 +7,7 @@ use rowcast_log::{EmbeddedOptions, KafkaCopies, KafkaLog, KafkaOptions, Log, Nam
 use rowcast_postgres::ConnectorConfig;
 use serde::Deserialize;
 
-use super::{Logs, Served};
+use super::{Logs, Served, announcing::Announcing};
 use crate::{
     ready::{Awaited, Names, is_called},
     settings::{KafkaSettings, Role, Settings},
@@ -30,13 +30,20 @@ pub(super) fn open(
     kafka: &KafkaSettings,
     connectors: &[ConnectorConfig],
 ) -> Result<Logs> {
+    let served = match role.serves() {
+        true => Some(serve(settings, kafka, connectors)?),
+        false => None,
+    };
     let written = match role.captures() {
         true => Some(KafkaLog::open(options(kafka), None)? as Arc<dyn Log>),
         false => None,
     };
-    let served = match role.serves() {
-        true => Some(serve(settings, kafka, connectors)?),
-        false => None,
+    let written = match (written, &served) {
+        (Some(log), Some(served)) => Some(Arc::new(Announcing {
+            log,
+            copies: served.log.clone(),
+        }) as Arc<dyn Log>),
+        (written, _) => written,
     };
     Ok(Logs { written, served })
 }
