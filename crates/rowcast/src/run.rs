@@ -36,14 +36,17 @@ pub async fn run(
     let mut registry = Registry::default();
     logs.register(&mut registry);
     let Logs { written, served } = logs;
-    let capture = written.clone().map(|log| Capture::start(log, configs, &mut registry));
-    let mut readiness = Readiness::new(written, capture.as_ref().map(Capture::statuses).unwrap_or_default());
+    // Whoever serves is there before what is to be served.
     let gateway = served.map(|served| {
         let gateway = Gateway::start(served.log.clone(), gateway_options(&settings));
         gateway.metrics().register(&mut registry);
-        readiness.wait_for(Views::follow(&served, gateway.clone()));
-        (gateway, served.log)
+        (gateway, served)
     });
+    let capture = written.clone().map(|log| Capture::start(log, configs, &mut registry));
+    let mut readiness = Readiness::new(written, capture.as_ref().map(Capture::statuses).unwrap_or_default());
+    if let Some((gateway, served)) = &gateway {
+        readiness.wait_for(Views::follow(served, gateway.clone()));
+    }
     let readiness = Arc::new(readiness);
     let operator = operator::serve(doors.operators, Arc::new(registry), readiness.clone(), stop.clone());
     tokio::spawn(operator);
@@ -51,8 +54,8 @@ pub async fn run(
     addresses.log(role, &settings);
 
     match (gateway, doors.public) {
-        (Some((gateway, log)), Some(public)) => {
-            let pages = Arc::new(PublicPages::new(log, readiness));
+        (Some((gateway, served)), Some(public)) => {
+            let pages = Arc::new(PublicPages::new(served.log, readiness));
             gateway.serve(public, pages, stop).await.context("public listener")?;
         }
         _ => told_to_stop(&mut stop).await,
