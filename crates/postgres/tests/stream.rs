@@ -189,11 +189,12 @@ async fn a_restart_goes_on_exactly_after_what_was_confirmed() {
         next_transaction(&mut stream).await.mark,
         next_transaction(&mut stream).await.mark,
     ];
-    // At the commit's own LSN the transaction comes again; one further, or at its end, it does not.
-    for (confirm, first_again) in [
-        (marks[0].commit_lsn, "1"),
-        (Lsn(marks[0].commit_lsn.0 + 1), "2"),
-        (marks[1].end_lsn, "3"),
+    // At the commit's own LSN the transaction comes again; one further, or at its end, it does not. The log ends with the one
+    // that comes again: nothing is confirmed before that was seen.
+    for (confirm, first_again, held) in [
+        (marks[0].commit_lsn, "1", marks[0]),
+        (Lsn(marks[0].commit_lsn.0 + 1), "2", marks[1]),
+        (marks[1].end_lsn, "3", marks[2]),
     ] {
         stream.confirm(confirm).await.expect("connected");
         let confirmed = stream.confirmed();
@@ -203,7 +204,7 @@ async fn a_restart_goes_on_exactly_after_what_was_confirmed() {
         let resume = Resume {
             server: Some(identity.clone()),
             snapshot_done: true,
-            mark: Some(marks[2]),
+            mark: Some(held),
             confirmed,
             ..Resume::default()
         };
