@@ -214,6 +214,8 @@ fn a_broker_that_is_away_is_told_and_waited_for() {
     write_durably(&mut *appender, &id, &["a"]);
     let mut fresh = log.freshness("t");
     assert_eq!(wait_for(&mut fresh, |fresh| fresh.complete).stale_since_ms, None);
+    // The copy was complete when it was begun, maybe before there was a record.
+    assert_eq!(texts(&*log, &id, 1), ["a"]);
     let Place { broker, runtime, .. } = &mut place;
     runtime.block_on(broker.kill_dash_nine()).unwrap();
     let stale = wait_for(&mut fresh, |fresh| fresh.stale_since_ms.is_some());
