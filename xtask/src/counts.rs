@@ -21,7 +21,7 @@ impl Counts {
     /// Adds up the summaries in the output of cargo test, nextest, Node's test runner or vitest.
     pub(crate) fn read(said: &str) -> Counts {
         said.lines().map(without_colours).fold(Counts::default(), |sum, line| {
-            let line_counts = Self::of_line(line.trim());
+            let line_counts = Self::of_line(line.trim_end());
             Counts {
                 passed: sum.passed + line_counts.passed,
                 failed: sum.failed + line_counts.failed,
@@ -30,6 +30,11 @@ impl Counts {
     }
 
     fn of_line(line: &str) -> Counts {
+        // nextest shows what a failed test said, indented, its own "test result:" included: that one is in the summary.
+        if line.starts_with(' ') && line.trim_start().starts_with("test result:") {
+            return Counts::default();
+        }
+        let line = line.trim_start();
         let words = || line.split([' ', ',', ';', ':']).filter(|word| !word.is_empty());
         let before = |name: &str| {
             let mut last = None;
@@ -84,7 +89,7 @@ mod tests {
         let said = "test result: ok. 3 passed; 1 failed; 0 ignored\n\
                     \u{1b}[32m     Summary\u{1b}[0m [   0.512s] 12 tests run: 10 passed (1 slow), 1 failed, 1 timed out, 4 skipped\n\
                     ℹ pass 4\nℹ fail 2\n# pass 1\n# fail 0\n      Tests  1 failed | 20 passed (21)\n\
-                    running 7 tests\n";
+                    running 7 tests\n    test result: FAILED. 0 passed; 1 failed; 0 ignored\n";
         assert_eq!(
             Counts::read(said),
             Counts {
