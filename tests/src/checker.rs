@@ -71,12 +71,19 @@ pub fn log_is_a_snapshot_and_what_followed(log: &[RowChange], committed: &[RowCh
         streamed.iter().all(|change| change.op != "r"),
         "a snapshot row lies between streamed changes"
     );
+    let before = committed.len().saturating_sub(streamed.len());
     same(
         "the log's stream",
         streamed,
         "PostgreSQL's last commits",
-        last(committed, streamed.len()),
+        &committed[before..],
         |ours, theirs| ours == theirs,
+    )?;
+    // What follows would cover up a snapshot of another moment: every change is applied to it again.
+    same_rows(
+        "the snapshot's rows",
+        &fold(&log[..snapshot]),
+        &fold(&committed[..before]),
     )
 }
 
@@ -235,6 +242,18 @@ mod tests {
         for log in broken {
             assert!(log_is_what_was_committed(&log, &committed).is_err(), "{log:?}");
         }
+    }
+
+    #[test]
+    fn a_snapshot_of_another_moment_than_the_streams_beginning_is_found() {
+        let committed = [change("c", 1), change("c", 2), change("c", 3)];
+        let log = |rows: &[i64]| -> Vec<RowChange> {
+            let rows = rows.iter().map(|&id| change("r", id));
+            rows.chain([change("c", 3)]).collect()
+        };
+        assert!(log_is_a_snapshot_and_what_followed(&log(&[1, 2]), &committed).is_ok());
+        assert!(log_is_a_snapshot_and_what_followed(&log(&[1]), &committed).is_err());
+        assert!(log_is_a_snapshot_and_what_followed(&log(&[1, 2, 3]), &committed).is_err());
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod keys;
 mod metrics;
 mod options;
 mod placed;
+mod produced;
 mod readers;
 mod reading;
 mod registry;

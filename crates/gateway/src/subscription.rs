@@ -18,7 +18,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use rowcast_log::LogError;
 use rowcast_protocol::{ErrorCode, ResetReason};
 use tokio::sync::oneshot;
 
@@ -27,6 +26,7 @@ use crate::{
     encode::{Format, Voice},
     feed::{Feed, Membership},
     frames::{Frames, FramesBuilder},
+    produced::{Announcement, Produced, Then},
     readers::Readers,
     ring::Slice,
     schemas::Shape,
@@ -63,18 +63,6 @@ pub(crate) enum Start {
     Anew(ResetReason),
 }
 
-/// Whether `live` is still to be said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Announcement {
-    Made,
-    /// Once the tail is reached.
-    Due,
-    /// Once all that the ring had when the tail was reached is sent.
-    At {
-        position: u64,
-    },
-}
-
 enum Stage {
     /// The view is not complete yet, or the table's first snapshot has not ended.
     Building { told_below: u64 },
@@ -94,33 +82,6 @@ struct Sending {
     frames: Arc<Frames>,
     from: usize,
     then: Then,
-}
-
-/// What a reader has made.
-struct Produced {
-    frames: Arc<Frames>,
-    from: usize,
-    rows: usize,
-    then: Then,
-}
-
-/// What follows a block.
-enum Then {
-    Page(Arc<Snapshot>, usize),
-    /// The tail, from the ring if it has it and from the log if not.
-    Tail {
-        next_place: u64,
-        announcement: Announcement,
-    },
-    /// The log no longer has what we need.
-    Lost(ResetReason),
-    /// More of what the client lacks of this gateway's order.
-    Apart(Box<Apart>),
-    /// The rows again.
-    Rows {
-        told_below: u64,
-    },
-    End,
 }
 
 impl Subscription {
@@ -465,108 +426,29 @@ impl Subscription {
 
     fn take_snapshot(&mut self, readers: &Readers, told_below: u64) {
         self.produce(readers, move |topic, voice| {
-            let snapshot = Snapshot::of(topic);
-            // The shape may have changed since the client was told.
-            topic.shared.schemas.catch_up();
-            let schemas = &topic.shared.schemas;
-            let shape = schemas.newer(&topic.name, told_below, snapshot.next_place);
-            let frames = voice.block(0, |voice, out| {
-                shape.iter().for_each(|shape| voice.schema(shape, out));
-                voice.complaint(topic.complaint(), out);
-            });
-            Produced {
-                frames: Arc::new(frames),
-                from: 0,
-                rows: 0,
-                then: Then::Page(snapshot, 0),
-            }
+            Produced::snapshot(topic, voice, told_below)
         });
     }
 
     fn page(&mut self, readers: &Readers, snapshot: Arc<Snapshot>, first: usize) {
-        self.produce(readers, move |topic, voice| match snapshot.page(topic, voice, first) {
-            Ok(page) => Produced {
-                frames: page.frames,
-                from: 0,
-                rows: page.rows,
-                then: match page.next {
-                    Some(next) => Then::Page(snapshot, next),
-                    None => Then::Tail {
-                        next_place: snapshot.next_place,
-                        announcement: Announcement::Made,
-                    },
-                },
-            },
-            Err(error) => Produced::failed(topic, voice, &error, ResetReason::Expired),
+        self.produce(readers, move |topic, voice| {
+            Produced::page(topic, voice, snapshot, first)
         });
     }
 
     fn replay(&mut self, readers: &Readers) {
-        let from = self.next_place;
-        // Where the ring was when we left it means nothing when we come back.
-        let (announcement, lost) = match self.announcement {
-            Announcement::Made => (Announcement::Made, ResetReason::FellBehind),
-            Announcement::Due | Announcement::At { .. } => (Announcement::Due, ResetReason::Expired),
-        };
-        let feed = self.feed().clone();
+        let (feed, from, announcement) = (self.feed().clone(), self.next_place, self.announcement);
         self.produce(readers, move |topic, voice| {
-            match feed.replayed.read(topic, voice, from) {
-                Ok(part) => {
-                    let then = Then::Tail {
-                        next_place: part.next_place,
-                        announcement,
-                    };
-                    Produced {
-                        frames: part.frames,
-                        from: part.from,
-                        rows: 0,
-                        then,
-                    }
-                }
-                Err(error) => Produced::failed(topic, voice, &error, lost),
-            }
+            Produced::replay(topic, voice, &feed, from, announcement)
         });
     }
 
     fn catch_up_apart(&mut self, readers: &Readers, apart: Box<Apart>) {
-        self.produce(readers, move |topic, voice| {
-            let mut apart = apart;
-            match apart.read(topic, voice) {
-                Ok(frames) => Produced {
-                    frames: Arc::new(frames),
-                    from: 0,
-                    rows: 0,
-                    then: Then::Apart(apart),
-                },
-                Err(error) => Produced::failed(topic, voice, &error, ResetReason::Expired),
-            }
-        });
+        self.produce(readers, move |topic, voice| Produced::apart(topic, voice, apart));
     }
 
     fn produce(&mut self, readers: &Readers, work: impl FnOnce(&Topic, &Voice) -> Produced + Send + 'static) {
         let (topic, feed) = (self.topic.clone(), self.feed().clone());
         self.stage = Stage::Waiting(readers.run(move || Box::new(work(&topic, &feed.voice))));
-    }
-}
-
-impl Produced {
-    fn failed(topic: &Topic, voice: &Voice, error: &LogError, lost: ResetReason) -> Produced {
-        if matches!(error, LogError::OutOfRange { .. }) {
-            return Produced {
-                frames: Arc::default(),
-                from: 0,
-                rows: 0,
-                then: Then::Lost(lost),
-            };
-        }
-        tracing::error!(topic = %topic.name, %error, "a subscription ends: its log cannot be read");
-        let why = "the server could not read its log; subscribe again, with the last cursor".to_owned();
-        let frames = voice.block(0, |voice, out| voice.end(ErrorCode::Internal, why, out));
-        Produced {
-            frames: Arc::new(frames),
-            from: 0,
-            rows: 0,
-            then: Then::End,
-        }
     }
 }

@@ -149,3 +149,37 @@ impl<T> Drop for Owned<T> {
         unsafe { (self.destroy)(self.pointer.as_ptr()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::{Header, OwnedHeaders};
+
+    use super::header;
+
+    #[test]
+    fn headers_come_in_their_order_with_and_without_values() {
+        let headers = OwnedHeaders::new().insert(Header {
+            key: "a",
+            value: Some(b"1"),
+        });
+        let headers = headers.insert(Header {
+            key: "",
+            value: None::<&[u8]>,
+        });
+        let headers = headers.insert(Header {
+            key: "a",
+            value: Some(b""),
+        });
+        let read: Vec<_> = (0..4).map(|place| header(headers.as_borrowed(), place)).collect();
+        let (a, empty): (&[u8], &[u8]) = (b"a", b"");
+        assert_eq!(
+            read,
+            [
+                Some((a, Some(&b"1"[..]))),
+                Some((empty, None)),
+                Some((a, Some(empty))),
+                None
+            ]
+        );
+    }
+}

@@ -3,7 +3,6 @@
 mod appender;
 mod mirror;
 mod place;
-mod speed;
 mod tail;
 
 use rowcast_log::WriterId;

@@ -267,7 +267,7 @@ struct NoRepeats(Arc<Mutex<Vec<u8>>>);
 
 impl Sieve for NoRepeats {
     fn keeps(&mut self, _partition: &TopicPartition, record: &Record<'_>) -> bool {
-        let mut last = self.0.lock().expect("no reader panicked");
+        let mut last = self.0.lock().expect("nobody panics with it");
         let is_new = record.value != Some(&last[..]);
         last.clear();
         last.extend(record.value.unwrap_or_default());

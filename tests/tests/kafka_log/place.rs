@@ -84,7 +84,7 @@ impl Place {
 /// Every topic, those of ours too.
 pub(crate) fn all() -> TopicChoice {
     TopicChoice {
-        names: vec!["*".to_owned()],
+        names: vec!["*".to_owned(), "__internal".to_owned()],
         internal: true,
         known: None,
     }

@@ -24,10 +24,8 @@ fn a_process_without_copies_reads_the_brokers_and_makes_topics() {
     );
     assert_eq!(log.topic("t").unwrap().epoch, made.epoch);
     let id = partition("other");
-    assert!(matches!(
-        log.read(&id, Offset(0), 100),
-        Err(LogError::UnknownPartition(_))
-    ));
+    let unknown = log.read(&id, Offset(0), 100);
+    assert!(matches!(unknown, Err(LogError::UnknownPartition(_))), "{unknown:?}");
     log.ensure_topic("other", &TopicCreation::default()).unwrap();
     assert!(log.read(&id, Offset(0), 100).unwrap().is_empty());
     let mut appender = log.appender(&transactional()).unwrap();

@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use rowcast_tests::{
+    changes::LogRecord,
     checker,
     client::Follower,
     postgres::{Postgres, Version},
@@ -32,6 +33,17 @@ async fn insert(postgres: &Postgres, rowcast: &Rowcast, id: i64) -> Result<()> {
     follower.row(id).await
 }
 
+/// Nothing may reach the log from another history. A row is shown as soon as PostgreSQL has sent it, and a stop may come
+/// before its transaction's end has: that one record is cut at the next start, to come again.
+async fn nothing_was_added(rowcast: &Rowcast, before: &[LogRecord]) -> Result<()> {
+    let after = checker::log_of(rowcast, "ledger").await?;
+    assert!(after.len() <= before.len() && after.len() + 1 >= before.len());
+    for (after, before) in after.iter().zip(before) {
+        assert_eq!((after.offset, &after.key), (before.offset, &before.key));
+    }
+    Ok(())
+}
+
 crate::on_every_postgres!(
     a_server_restored_from_an_older_backup_is_refused,
     a_server_restored_that_wrote_on_beyond_the_log_is_refused,
@@ -47,7 +59,7 @@ async fn a_server_restored_from_an_older_backup_is_refused(version: Version) -> 
         insert(&postgres, &rowcast, id).await?;
     }
     rowcast.terminate().await?;
-    let before = checker::log_of(&rowcast, "ledger").await?.len();
+    let before = checker::log_of(&rowcast, "ledger").await?;
 
     postgres.restore("yesterday")?;
     rowcast.start().await?;
@@ -62,11 +74,7 @@ async fn a_server_restored_from_an_older_backup_is_refused(version: Version) -> 
         .execute("INSERT INTO ledger VALUES (1000, 1, 1, 'in the other history')", &[])
         .await?;
     rowcast.kill().await?;
-    assert_eq!(
-        checker::log_of(&rowcast, "ledger").await?.len(),
-        before,
-        "nothing may reach the log from another history"
-    );
+    nothing_was_added(&rowcast, &before).await?;
     Ok(())
 }
 
@@ -79,7 +87,7 @@ async fn a_server_restored_that_wrote_on_beyond_the_log_is_refused(version: Vers
         insert(&postgres, &rowcast, id).await?;
     }
     rowcast.terminate().await?;
-    let before = checker::log_of(&rowcast, "ledger").await?.len();
+    let before = checker::log_of(&rowcast, "ledger").await?;
     let end = wal_end(&postgres).await?;
 
     postgres.restore("yesterday")?;
@@ -101,11 +109,7 @@ async fn a_server_restored_that_wrote_on_beyond_the_log_is_refused(version: Vers
         );
         rowcast.terminate().await?;
     }
-    assert_eq!(
-        checker::log_of(&rowcast, "ledger").await?.len(),
-        before,
-        "nothing may reach the log from another history"
-    );
+    nothing_was_added(&rowcast, &before).await?;
     assert_eq!(
         self::confirmed(&postgres).await?,
         confirmed,
@@ -130,7 +134,7 @@ async fn confirmed(postgres: &Postgres) -> Result<String> {
 async fn another_cluster_at_the_same_address_is_refused(version: Version) -> Result<()> {
     let (mut postgres, mut rowcast) = captured_row(version).await?;
     rowcast.terminate().await?;
-    let before = checker::log_of(&rowcast, "ledger").await?.len();
+    let before = checker::log_of(&rowcast, "ledger").await?;
 
     postgres.replace_by_new()?;
     workload::create_tables(&postgres.connect().await?).await?;
@@ -146,6 +150,5 @@ async fn another_cluster_at_the_same_address_is_refused(version: Version) -> Res
         .await?;
     assert!(slots.is_empty(), "a refused server is left as it was found");
     rowcast.kill().await?;
-    assert_eq!(checker::log_of(&rowcast, "ledger").await?.len(), before);
-    Ok(())
+    nothing_was_added(&rowcast, &before).await
 }

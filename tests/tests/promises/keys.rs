@@ -29,6 +29,8 @@ async fn a_table_is_keyed_by_an_identity_index_that_lacks_its_primary_key(versio
     assert!(line.contains("WARN") && line.contains("public.t "), "{line}");
     let follower = Follower::start(rowcast.address(), "t", true);
     let other = Follower::start(rowcast.address(), "both_ways", true);
+    follower.live().await?;
+    other.live().await?;
     database
         .batch_execute(
             "DELETE FROM t WHERE id = 1; UPDATE t SET k = 99 WHERE id = 2; INSERT INTO t VALUES (4, 40); \

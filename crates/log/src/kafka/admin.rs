@@ -113,7 +113,11 @@ impl Cluster {
             added.expect("an offset of Kafka's own");
         }
         let answered = self.consumer().offsets_for_times(asked, REQUEST_TIMEOUT);
-        let answered = answered.map_err(|e| self.away("offsets", &e.to_string()))?;
+        let answered = answered.map_err(|e| match is_unknown(&e) {
+            // Of one of them: librdkafka does not say which.
+            true => LogError::UnknownPartition(partitions[0].to_string()),
+            false => self.away("offsets", &e.to_string()),
+        })?;
         let of = |id: &TopicPartition| {
             let found = answered.find_partition(&id.topic, id.partition as i32);
             let found = found.ok_or_else(|| LogError::UnknownPartition(id.to_string()))?;

@@ -14,7 +14,8 @@ use super::{
     KafkaOptions,
     admin::Cluster,
     client::{blocking, with_properties},
-    producer::{Failure, Ledger, PLACES_MAX, Producer, outgoing},
+    ledger::{Failure, Ledger},
+    producer::{PLACES_MAX, Producer, outgoing},
     transactions::Transactions,
 };
 use crate::{
@@ -44,7 +45,7 @@ pub(crate) const USUAL: [(&str, &str); 6] = [
     ("linger.ms", "0"),
     // How large a record may be is the topic's decision, and that is the largest that librdkafka can say.
     ("message.max.bytes", "1000000000"),
-    // Our own account bounds what waits (`producer::Ledger`); theirs would refuse instead of asking to wait.
+    // Our own account bounds what waits (`Ledger`); theirs would refuse instead of asking to wait.
     ("queue.buffering.max.messages", "0"),
     ("queue.buffering.max.kbytes", "2147483647"),
     ("retry.backoff.ms", "50"),

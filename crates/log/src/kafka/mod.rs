@@ -10,6 +10,7 @@ mod admin;
 mod appender;
 mod client;
 mod direct;
+mod ledger;
 mod message;
 mod mirror;
 mod producer;

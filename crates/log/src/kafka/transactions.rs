@@ -16,7 +16,8 @@ use super::{
     KafkaOptions,
     appender::{USUAL, blocking_if_full, not_sent},
     client::{REQUEST_TIMEOUT, blocking, with_properties},
-    producer::{Failure, Ledger, Outgoing, Producer, fenced},
+    ledger::{Failure, Ledger},
+    producer::{Outgoing, Producer, fenced},
 };
 use crate::{FlushSeq, LogError, TopicPartition};
 
@@ -174,7 +175,7 @@ impl Shared {
             match state.phase {
                 _ if state.ends => break,
                 Phase::Committing(seq) => {
-                    let committed = parking_lot::MutexGuard::unlocked(&mut state, || self.commit());
+                    let committed = parking_lot::MutexGuard::unlocked(&mut state, || self.commit(seq));
                     if let Err(failure) = committed {
                         self.ledger.fail(failure);
                         break;
@@ -219,9 +220,9 @@ impl Shared {
         }
     }
 
-    fn commit(&self) -> Result<(), Failure> {
+    fn commit(&self, seq: FlushSeq) -> Result<(), Failure> {
         // rdkafka flushes before it commits, in steps of 100 ms while anything is on its way: so nothing must be.
-        self.ledger.wait_quiet().map_err(|e| kept(&self.ledger, &e))?;
+        self.ledger.wait_flushed(seq).map_err(|e| kept(&self.ledger, &e))?;
         while self.producer.base().in_flight_count() > 0 && !self.ledger.is_closing() {
             // The last report is counted just before librdkafka forgets its record: microseconds.
             std::thread::yield_now();

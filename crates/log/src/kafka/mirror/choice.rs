@@ -44,6 +44,11 @@ impl fmt::Debug for TopicChoice {
     }
 }
 
+/// True for the topic whose records name others.
+pub(super) fn names_topics(topic: &str) -> bool {
+    topic == SCHEMAS
+}
+
 /// The choice, and what has been read of it so far.
 pub(super) struct Names {
     choice: TopicChoice,

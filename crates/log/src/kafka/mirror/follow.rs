@@ -103,15 +103,16 @@ fn copy(
         // Of a batch that began below the place we asked for.
         return Ok(0);
     }
-    let seen = encoded.record(offset, record);
-    if local.shared.names.lock().learn(&part.id.topic, &seen) {
-        local.shared.look();
+    if part.names_topics {
+        let seen = encoded.record(offset, record);
+        if local.shared.names.lock().learn(&part.id.topic, &seen) {
+            local.shared.look();
+        }
     }
-    let kept = local
-        .sieve
-        .borrow_mut()
+    let mut sieve = local.sieve.borrow_mut();
+    let kept = sieve
         .as_mut()
-        .is_none_or(|sieve| sieve.keeps(&part.id, &seen));
+        .is_none_or(|sieve| sieve.keeps(&part.id, &encoded.record(offset, record)));
     if kept {
         local.copier.borrow_mut().append(&part.id, offset, record)?;
     }

@@ -10,7 +10,7 @@ use std::{
 use rdkafka::{TopicPartitionList, consumer::Consumer};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Local, follow::follow};
+use super::{Local, choice::names_topics, follow::follow};
 use crate::{
     Freshness, Log, LogError, Offset, TopicInfo, TopicPartition,
     kafka::admin::{Cluster, Reach},
@@ -26,6 +26,8 @@ pub(super) struct Followed {
 /// A partition that is being copied.
 pub(super) struct Part {
     pub(super) id: TopicPartition,
+    /// Its records say which topics there are.
+    pub(super) names_topics: bool,
     /// Where the copy ends.
     pub(super) next: Cell<u64>,
     /// Everything that there was has been copied, as far as the broker's last answer tells.
@@ -156,6 +158,7 @@ impl Local {
                     let next = self.copier.borrow_mut().next_offset(id)?;
                     let part = Rc::new(Part {
                         id: id.clone(),
+                        names_topics: names_topics(&id.topic),
                         next: Cell::new(next.0),
                         at_end: Cell::new(false),
                         complete: Cell::new(next >= reach.end),
