@@ -4,7 +4,7 @@ use rowcast_gateway::{AllowedHosts, GatewayOptions};
 
 use crate::{files, settings::Settings};
 
-/// The gateway's options, in a process that may open so many files (`None`: any number).
+/// The gateway's options, in a process that may open so many files.
 pub(crate) fn gateway_options(settings: &Settings, files_max: Option<u64>) -> GatewayOptions {
     let connections_max = files::connections_that_fit(settings.connections_max, files_max, files::open_files());
     if connections_max < settings.connections_max {
