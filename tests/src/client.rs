@@ -270,7 +270,7 @@ impl Seen {
                 self.live = false;
                 self.forget();
             }
-            Some("schema" | "pong") => {}
+            Some("schema" | "pong" | "stale" | "fresh") => {}
             Some("error") => bail!("error message: {message}"),
             _ => bail!("a message of an unknown type: {message:.200}"),
         }

@@ -34,6 +34,8 @@ pub const SLOT: &str = "debezium";
 pub struct Rowcast {
     folder: TempDir,
     config: serde_json::Map<String, Value>,
+    /// The subcommand.
+    role: &'static str,
     arguments: Vec<String>,
     one_core: bool,
     address: Option<String>,
@@ -55,6 +57,7 @@ impl Rowcast {
         Rowcast {
             folder,
             config,
+            role: "run",
             arguments: Vec::new(),
             one_core: false,
             address: None,
@@ -63,6 +66,26 @@ impl Rowcast {
             reader: None,
             log: Lines::default(),
         }
+    }
+
+    /// A capture that writes the tables' changes to Kafka. Not started yet.
+    pub fn capture(postgres: &Postgres, tables: &str, kafka: &str) -> anyhow::Result<Rowcast> {
+        let mut capture = Rowcast::new(postgres, tables)?;
+        capture.role = "capture";
+        capture.arguments = ["--kafka", kafka].map(str::to_owned).into();
+        Ok(capture)
+    }
+
+    /// A gateway that serves `topics` of Kafka. Not started yet.
+    pub fn gateway(kafka: &str, topics: &[String]) -> anyhow::Result<Rowcast> {
+        let folder = tempfile::Builder::new().prefix("rowcast-test-").tempdir()?;
+        let mut gateway = Rowcast::in_folder(folder, serde_json::Map::new());
+        gateway.role = "gateway";
+        gateway.arguments = ["--kafka", kafka].map(str::to_owned).into();
+        for topic in topics {
+            gateway.arguments.extend(["--topic".to_owned(), topic.clone()]);
+        }
+        Ok(gateway)
     }
 
     /// Sets one of the connector's properties, for the next start.
@@ -104,12 +127,14 @@ impl Rowcast {
         if self.one_core {
             command.args(["--cpu-list", "0"]).arg(binary()?);
         }
-        command
-            .args(["run", "--log-format", "json", "--connector"])
-            .arg(&connector)
-            .arg("--data-dir")
-            .arg(self.data_dir());
-        command.args(["--listen", self.address.as_deref().unwrap_or("127.0.0.1:0")]);
+        command.args([self.role, "--log-format", "json"]);
+        if self.role != "gateway" {
+            command.arg("--connector").arg(&connector);
+        }
+        if self.role != "capture" {
+            command.arg("--data-dir").arg(self.data_dir());
+            command.args(["--listen", self.address.as_deref().unwrap_or("127.0.0.1:0")]);
+        }
         command.args([
             "--metrics-listen",
             self.metrics_address.as_deref().unwrap_or("127.0.0.1:0"),
@@ -142,8 +167,12 @@ impl Rowcast {
             let status = self.exited().await?;
             bail!("rowcast ended at its start ({status}):\n{}", self.log.text_from(from));
         }
-        self.address = Some(field(&up, "listen").context("the first line names the public address")?);
         self.metrics_address = Some(field(&up, "metrics").context("the first line names the operator address")?);
+        // A capture has no public address; its health is asked for at the operator's.
+        self.address = match self.role {
+            "capture" => self.metrics_address.clone(),
+            _ => Some(field(&up, "listen").context("the first line names the public address")?),
+        };
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 use anyhow::bail;
 
 use crate::{
-    advisories, direction, machine,
+    advisories, containers, direction, machine,
     run::{self, command},
     size,
     stages::Stages,
@@ -60,6 +60,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
             (false, _) => bail!("npm run check failed"),
         });
     }
+    stages.run("containers (dclint, hadolint)", containers::check);
     stages.run("long files", || {
         size::long_files()?
             .iter()

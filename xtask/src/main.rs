@@ -5,6 +5,7 @@
 
 mod advisories;
 mod check;
+mod containers;
 mod counts;
 mod direction;
 mod kafka;

@@ -109,6 +109,11 @@ impl Confirmation {
         self.last_idle = Some(now);
     }
 
+    /// Whether a transaction has begun that has not ended.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
     /// Whether a commit was appended that no flush has carried yet.
     pub(crate) fn has_unflushed_commit(&self) -> bool {
         self.appended.is_some()

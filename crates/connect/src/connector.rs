@@ -3,6 +3,7 @@
 //! States and what leads from one to the next are here; data goes by in `pipeline.rs`.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -13,6 +14,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     ConnectMetrics, ConnectorState, ConnectorStatus, connectors,
+    filled::FilledTopics,
     metadata::MetadataTopics,
     pipeline::Pipeline,
     snapshot,
@@ -23,6 +25,10 @@ use crate::{
 
 /// First pause before a lost source is looked for again.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
+
+/// Pause between two looks at a slot that another capture has: it takes over within that of the other's end. PostgreSQL
+/// tells nobody that a slot is free.
+const STANDBY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest pause: a server that comes back is found within 5 s.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -118,15 +124,17 @@ impl Connector {
 
     /// Attempts until told to stop (`Ok`) or until going on would be wrong.
     async fn keep_running(&mut self) -> Result<(), ConnectorError> {
-        connectors::register(&self.metadata, &self.config).await?;
-        let mut pipeline = self.pipeline()?;
+        let mut pipeline = None;
         let mut pause = BACKOFF_MIN;
         loop {
             let started = tokio::time::Instant::now();
-            let gone = match self.attempt(&mut pipeline).await {
-                Err(ConnectorError::Source(SourceError::Gone(reason))) => reason,
+            let (gone, pause_max) = match self.attempt(&mut pipeline).await {
+                Err(ConnectorError::Source(SourceError::Gone(reason))) => (reason, BACKOFF_MAX),
+                Err(ConnectorError::Source(SourceError::Busy(reason))) => (reason, STANDBY_INTERVAL),
+                Err(ConnectorError::Log(LogError::Away(reason) | LogError::Fenced(reason))) => (reason, BACKOFF_MAX),
                 other => return other,
             };
+            pause = pause.min(pause_max);
             self.metrics.streaming.set(0);
             self.metrics.reconnects.inc();
             // An attempt that lasted was a success: the next loss starts with a short pause again.
@@ -145,12 +153,29 @@ impl Connector {
         }
     }
 
-    fn pipeline(&self) -> Result<Pipeline, LogError> {
-        Pipeline::new(self.metadata.clone(), &self.config, self.metrics.clone())
+    fn pipeline(&self, state: &State) -> Result<Pipeline, LogError> {
+        Pipeline::new(self.metadata.clone(), &self.config, state.clone(), self.metrics.clone())
+    }
+
+    /// Gives up a pipeline whose log may have been written by another capture since its connection broke. What it has
+    /// handed over must have come to its end first, or the next one would not see it.
+    async fn let_go(&mut self, pipeline: &mut Option<Pipeline>) {
+        if let Some(mut old) = pipeline.take_if(|pipeline| pipeline.must_begin_anew()) {
+            tokio::select! {
+                biased;
+                () = told_to_stop(&mut self.stop) => {}
+                () = old.settle() => {}
+            }
+        }
     }
 
     /// One connection's life, from the checks to its end.
-    async fn attempt(&mut self, pipeline: &mut Pipeline) -> Result<(), ConnectorError> {
+    async fn attempt(&mut self, pipeline: &mut Option<Pipeline>) -> Result<(), ConnectorError> {
+        self.let_go(pipeline).await;
+        if *self.stop.borrow() {
+            return Ok(());
+        }
+        connectors::register(&self.metadata, &self.config).await?;
         let store = StateStore::new(self.metadata.clone(), &self.config);
         let Some((mut state, stream)) = self.open(pipeline, &store).await? else {
             return Ok(());
@@ -158,6 +183,10 @@ impl Connector {
         self.status.set(ConnectorState::Streaming);
         self.metrics.streaming.set(1);
         tracing::info!(connector = %self.config.name, "streaming");
+        let pipeline = match pipeline {
+            Some(pipeline) => pipeline,
+            none => none.insert(self.pipeline(&state)?),
+        };
         pipeline.stream(stream, &store, &mut state, &mut self.stop).await
     }
 
@@ -180,6 +209,8 @@ impl Connector {
             slot: self.config.slot_name.clone(),
             snapshot_done: false,
             confirmed: 0,
+            offsets: BTreeMap::new(),
+            mark: None,
         };
         store.save(&state).await?;
         Ok(Some(state))
@@ -199,14 +230,14 @@ impl Connector {
     /// Checks, and the snapshot if there is one to take. `None`: told to stop.
     async fn open(
         &mut self,
-        pipeline: &mut Pipeline,
+        pipeline: &mut Option<Pipeline>,
         store: &StateStore,
     ) -> Result<Option<(State, Stream)>, ConnectorError> {
         let Some(before) = self.remember_beginning(store).await? else {
             return Ok(None);
         };
         if before.snapshot_done {
-            pipeline.check_filled()?;
+            FilledTopics::load(self.metadata.clone(), &self.config)?.check(self.metadata.log())?;
         }
         let resume = store.resume(Some(&before))?;
         let run_id = crate::clock::run_id();
@@ -226,6 +257,8 @@ impl Connector {
             slot: self.config.slot_name.clone(),
             snapshot_done: true,
             confirmed: resume.confirmed.0,
+            offsets: before.offsets.clone(),
+            mark: before.mark,
         };
         let mut reader = match opened {
             Opened::Stream(stream) => {
@@ -237,7 +270,9 @@ impl Connector {
             }
             Opened::Snapshot(reader) => reader,
         };
-        *pipeline = self.pipeline()?;
+        // Whoever still has the topics' partitions gives them back first.
+        *pipeline = None;
+        let pipeline = pipeline.insert(self.pipeline(&before)?);
         snapshot::discard(self.metadata.log(), store)?;
         self.status.set(ConnectorState::Snapshot { rows: 0 });
         if !snapshot::carry(&mut reader, pipeline, &self.status, &mut self.stop).await? {
@@ -245,6 +280,7 @@ impl Connector {
         }
         state.snapshot_done = true;
         state.confirmed = reader.consistent_point().0;
+        pipeline.note_ends(&mut state)?;
         store.save(&state).await?;
         Ok(Some((state, reader.into_stream().await?)))
     }

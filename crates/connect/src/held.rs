@@ -5,11 +5,17 @@
 //! process, the first records of the transaction that was being written. Both are skipped by count and by commit LSN,
 //! never by a change's own LSN: a COPY gives a hundred rows one LSN.
 
-use rowcast_event::Lsn;
+use rowcast_event::{Lsn, Origin};
+
+use crate::parts::Parts;
 
 /// What one partition holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
+    /// What it had of later transactions, by their records' own words.
+    parts: Parts,
+    /// The record being read, by the same words: transaction, LSN, which one at it.
+    at: (Option<u32>, Lsn, u64),
     /// Commit LSN of the last whole transaction that the partition had when this process opened it.
     committed: Option<Lsn>,
     /// The newest transaction of which records were appended since, and how many.
@@ -27,14 +33,22 @@ impl Held {
         }
     }
 
+    /// A partition that holds every transaction up to `committed`, and these parts of later ones.
+    pub(crate) fn with_parts(committed: Option<Lsn>, parts: Parts) -> Held {
+        Held {
+            parts,
+            ..Held::up_to(committed)
+        }
+    }
+
     /// Whether the partition has the whole transaction from before this process.
     pub(crate) fn holds(&self, commit_lsn: Lsn) -> bool {
         self.committed.is_some_and(|committed| commit_lsn <= committed)
     }
 
     /// Whether the next record of transaction `commit_lsn` must be appended. Called once for each record, in order.
-    pub(crate) fn wants(&mut self, commit_lsn: Lsn) -> bool {
-        if self.holds(commit_lsn) || commit_lsn < self.begun.0 {
+    pub(crate) fn wants(&mut self, commit_lsn: Lsn, origin: &Origin) -> bool {
+        if self.holds(commit_lsn) || commit_lsn < self.begun.0 || self.is_in_a_part(origin) {
             return false;
         }
         let passed = if self.passed.0 == commit_lsn {
@@ -51,6 +65,20 @@ impl Held {
         wanted
     }
 
+    fn is_in_a_part(&mut self, origin: &Origin) -> bool {
+        let Some(part) = origin.xid.and_then(|xid| self.parts.get(&xid)) else {
+            return false;
+        };
+        let here = (origin.xid, origin.lsn);
+        let count = if (self.at.0, self.at.1) == here {
+            self.at.2 + 1
+        } else {
+            1
+        };
+        self.at = (origin.xid, origin.lsn, count);
+        origin.lsn < part.lsn || (origin.lsn == part.lsn && count <= part.count)
+    }
+
     /// The source starts over from somewhere before this point.
     pub(crate) fn rewind(&mut self) {
         self.passed = (Lsn::default(), 0);
@@ -61,8 +89,32 @@ impl Held {
 mod tests {
     use super::*;
 
+    fn origin(xid: u32, lsn: u64) -> Origin {
+        Origin {
+            ts_us: 0,
+            xid: Some(xid),
+            last_commit_lsn: None,
+            lsn: Lsn(lsn),
+            snapshot: rowcast_event::SnapshotMarker::Streamed,
+        }
+    }
+
     fn wanted(held: &mut Held, commit_lsn: u64, records: u64) -> Vec<bool> {
-        (0..records).map(|_| held.wants(Lsn(commit_lsn))).collect()
+        (0..records)
+            .map(|_| held.wants(Lsn(commit_lsn), &origin(1, commit_lsn)))
+            .collect()
+    }
+
+    #[test]
+    fn of_a_transaction_that_is_there_in_part_the_rest_is_wanted() {
+        let part = |lsn, count| crate::parts::Part { lsn: Lsn(lsn), count };
+        let mut held = Held::with_parts(Some(Lsn(20)), Parts::from([(7, part(31, 2)), (8, part(35, 1))]));
+        let mut wants = |commit, xid, lsn| held.wants(Lsn(commit), &origin(xid, lsn));
+        assert!(!wants(20, 6, 15), "confirmed");
+        assert_eq!([wants(40, 7, 30), wants(40, 7, 31), wants(40, 7, 31)], [false; 3]);
+        assert_eq!([wants(40, 7, 31), wants(40, 7, 33)], [true; 2]);
+        assert_eq!([wants(50, 8, 35), wants(50, 8, 36)], [false, true]);
+        assert!(wants(60, 9, 32), "committed later, written earlier");
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod filled;
 mod held;
 mod metadata;
 mod metrics;
+mod own;
+mod parts;
 mod pipeline;
 mod schemas;
 mod snapshot;

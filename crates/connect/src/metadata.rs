@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rowcast_log::{Log, LogError, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId};
+use rowcast_log::{Appender, Log, LogError, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId};
 use tokio::sync::Mutex;
 
 use crate::clock::now_ns;
@@ -35,6 +35,14 @@ impl MetadataTopics {
         self.log.clone()
     }
 
+    /// The one partition of an internal topic, which is made if it is missing.
+    pub(crate) fn partition(&self, topic: &str) -> Result<TopicPartition, LogError> {
+        Ok(TopicPartition {
+            topic: self.log.ensure_topic(topic, &internal_topic())?.name,
+            partition: 0,
+        })
+    }
+
     /// Calls `each` with key and value of every record, from the beginning. Nothing if the topic does not exist.
     pub(crate) fn scan(&self, topic: &str, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> Result<(), LogError> {
         let Some(topic) = self.log.topic(topic) else {
@@ -60,10 +68,7 @@ impl MetadataTopics {
     /// Appends one record; it is durable when this returns.
     pub(crate) async fn put(&self, topic: &str, key: &[u8], value: &[u8]) -> Result<(), LogError> {
         let _turn = self.writing.lock().await;
-        let partition = TopicPartition {
-            topic: self.log.ensure_topic(topic, &internal_topic())?.name,
-            partition: 0,
-        };
+        let partition = self.partition(topic)?;
         let mut appender = self.log.appender(&WriterId::new(topic))?;
         let record = NewRecord {
             timestamp_ms: now_ns() / 1_000_000,
@@ -76,7 +81,11 @@ impl MetadataTopics {
         let flush = appender.flush(Visibility::AfterSync)?;
         let mut durable = appender.durable();
         let reached = durable.wait_for(|&done| done >= flush).await.is_ok();
-        if reached { Ok(()) } else { Err(stopped(&*self.log)) }
+        if reached {
+            Ok(())
+        } else {
+            Err(stopped(&*self.log, &*appender))
+        }
     }
 }
 
@@ -89,8 +98,11 @@ fn internal_topic() -> TopicCreation {
     }
 }
 
-/// The error for a log whose syncing has ended.
-pub(crate) fn stopped(log: &dyn Log) -> LogError {
+/// The error for an appender through which nothing becomes durable any more.
+pub(crate) fn stopped(log: &dyn Log, appender: &dyn Appender) -> LogError {
+    if let Some(failure) = appender.failure() {
+        return failure;
+    }
     LogError::Invalid(
         log.failure()
             .unwrap_or_else(|| "the log has stopped taking writes".into()),

@@ -3,11 +3,15 @@
 //! Owns the connector's appender for the life of the process, so that a transaction which a broken connection cut in
 //! two goes on where it stopped. Knows nothing of why a connection ended; `connector.rs` decides what happens then.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rowcast_event::{Change, EncodedRecords, Lsn, Table, TransactionMark};
 use rowcast_log::{
-    Appender, FlushSeq, Log, LogError, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId,
+    Appender, FlushSeq, Log, LogError, Memory, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId,
     partition_of,
 };
 use rowcast_postgres::{ConnectorConfig, Stream, StreamEvent};
@@ -20,6 +24,8 @@ use crate::{
     filled::FilledTopics,
     held::Held,
     metadata::{MetadataTopics, stopped},
+    own::Own,
+    parts,
     schemas::Schemas,
     state::{State, StateStore, last_mark},
     stop::told_to_stop,
@@ -29,6 +35,11 @@ use crate::{
 ///
 /// The stream says "idle" whenever its read buffer (some hundred KiB) is used up, so this is met only by rows larger than that buffer.
 const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How often a confirmed position is written down on a log that does not keep it beside the records.
+///
+/// Kafka Connect does it once a minute. A second of WAL is little to keep, and little to read again after a crash.
+const WRITE_DOWN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where records of one table go.
 struct Route {
@@ -43,6 +54,14 @@ struct Route {
 pub(crate) struct Pipeline {
     log: Arc<dyn Log>,
     appender: Box<dyn Appender>,
+    memory: Memory,
+    /// What was written down of this connector when the source was opened.
+    beginning: State,
+    /// For [`Memory::Flush`].
+    own: Option<Own>,
+    /// For [`Memory::Records`]: what is durable and was not written down yet, and when that may be.
+    unwritten: Option<Lsn>,
+    write_down_at: Instant,
     durable: watch::Receiver<FlushSeq>,
     schemas: Schemas,
     filled: FilledTopics,
@@ -67,11 +86,21 @@ impl Pipeline {
     pub(crate) fn new(
         metadata: Arc<MetadataTopics>,
         config: &ConnectorConfig,
+        beginning: State,
         metrics: ConnectMetrics,
     ) -> Result<Pipeline, LogError> {
         let log = metadata.shared_log();
-        let appender = log.appender(&WriterId::new(&config.name))?;
+        let appender = log.appender(&WriterId {
+            name: config.name.clone(),
+            transactions: config.exactly_once_required,
+        })?;
+        let memory = appender.memory();
         Ok(Pipeline {
+            memory,
+            beginning,
+            own: None,
+            unwritten: None,
+            write_down_at: Instant::now(),
             filled: FilledTopics::load(metadata.clone(), config)?,
             schemas: Schemas::load(metadata)?,
             durable: appender.durable(),
@@ -100,15 +129,18 @@ impl Pipeline {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), ConnectorError> {
         self.start_over(stream.confirmed_flush());
+        self.begin_own(store, state)?;
         loop {
+            let write_down_at = self.unwritten.map(|_| self.write_down_at);
             // Stop first, or a busy source would never let us; then what frees WAL; then new work, which takes as long as the source is busy.
             tokio::select! {
                 biased;
                 () = told_to_stop(stop) => break,
                 changed = self.durable.changed() => {
-                    changed.map_err(|_| stopped(&*self.log))?;
-                    self.confirm(&mut stream).await?;
+                    changed.map_err(|_| stopped(&*self.log, &*self.appender))?;
+                    self.confirm(&mut stream, store, state).await?;
                 }
+                () = at(write_down_at) => self.write_down(&mut stream, store, state).await?,
                 event = stream.next() => {
                     let keepalive = self.take(event?).await?;
                     if let Some(position) = keepalive {
@@ -118,7 +150,7 @@ impl Pipeline {
                 }
             }
         }
-        self.finish(stream).await
+        self.finish(stream, store, state).await
     }
 
     /// Takes events until the stream's buffer is used up, then hands them to readers.
@@ -142,7 +174,7 @@ impl Pipeline {
             }
             if self.unflushed_bytes > UNFLUSHED_BYTES_MAX && stream.is_proven() {
                 self.flush(Visibility::Now)?;
-                self.confirm(stream).await?;
+                self.confirm(stream, store, state).await?;
             }
         }
     }
@@ -168,11 +200,6 @@ impl Pipeline {
         Ok(None)
     }
 
-    /// Whether all topics that the connector has filled are there.
-    pub(crate) fn check_filled(&self) -> Result<(), LogError> {
-        self.filled.check(&*self.log)
-    }
-
     /// Records of this table go to its topic from now on.
     pub(crate) async fn route(&mut self, table: Arc<Table>) -> Result<(), LogError> {
         for warning in table.warnings() {
@@ -184,12 +211,7 @@ impl Pipeline {
         if !self.held.contains_key(&table.topic) {
             let mut held = Vec::with_capacity(partitions.len());
             for partition in &partitions {
-                let committed = last_mark(&*self.log, partition)?.map(|mark| mark.commit_lsn);
-                if committed.is_none() {
-                    // A table that has no rows is shown as empty once its first transaction has ended, and not before.
-                    self.appender.include(partition)?;
-                }
-                held.push(Held::up_to(committed));
+                held.push(self.find_held(partition)?);
             }
             self.held.insert(table.topic.clone(), held);
         }
@@ -205,6 +227,32 @@ impl Pipeline {
         Ok(())
     }
 
+    /// What a partition holds from before this pipeline.
+    fn find_held(&mut self, partition: &TopicPartition) -> Result<Held, LogError> {
+        // What ends where the confirmed position is, begins to commit before it.
+        let confirmed = Some(Lsn(self.beginning.confirmed.saturating_sub(1)));
+        Ok(match self.memory {
+            Memory::Position => {
+                let committed = last_mark(&*self.log, partition)?.map(|mark| mark.commit_lsn);
+                if committed.is_none() {
+                    // A table that has no rows is shown as empty once its first transaction has ended, and not before.
+                    self.appender.include(partition)?;
+                }
+                Held::up_to(committed)
+            }
+            Memory::Flush => {
+                let mark = self.beginning.mark.map(TransactionMark::from);
+                Held::up_to(confirmed.max(mark.map(|mark| mark.commit_lsn)))
+            }
+            Memory::Records => {
+                let from = self.beginning.offsets.get(&*partition.topic);
+                let from = from.and_then(|offsets| offsets.get(partition.partition as usize));
+                let parts = parts::read(&*self.log, partition, Offset(from.copied().unwrap_or(0)))?;
+                Held::with_parts(confirmed, parts)
+            }
+        })
+    }
+
     /// Encodes a change and appends the records that its partition does not hold yet.
     pub(crate) async fn append(&mut self, table: &Table, change: &Change<'_>) -> Result<(), LogError> {
         let oid = table.description.oid;
@@ -214,10 +262,10 @@ impl Pipeline {
         let now_ns = now_ns();
         self.encoded.clear();
         table.encode(change, now_ns, &mut self.encoded);
-        if self.routes[&oid].unpublished && self.wants_any(oid, change.position.commit_lsn) {
+        if self.routes[&oid].unpublished && self.wants_any(oid, change) {
             self.publish_schema(oid).await?;
         }
-        if self.append_encoded(oid, change.position.commit_lsn, now_ns)? {
+        if self.append_encoded(oid, change, now_ns)? {
             self.unflushed_since_us = Some(change.origin.ts_us);
         }
         Ok(())
@@ -230,18 +278,18 @@ impl Pipeline {
     }
 
     /// Whether any of the encoded records is to be appended.
-    fn wants_any(&self, oid: u32, commit_lsn: Lsn) -> bool {
+    fn wants_any(&self, oid: u32, change: &Change<'_>) -> bool {
         let mut held = self.held[&self.routes[&oid].table.topic].clone();
         let mut any = false;
         self.encoded.for_each(|record| {
             let partition = partition_of(record.key, held.len() as u32) as usize;
-            any |= held[partition].wants(commit_lsn);
+            any |= held[partition].wants(change.position.commit_lsn, &change.origin);
         });
         any
     }
 
     /// Appends what was encoded, as far as the partitions lack it, and tells whether they lacked anything.
-    fn append_encoded(&mut self, oid: u32, commit_lsn: Lsn, now_ns: i64) -> Result<bool, LogError> {
+    fn append_encoded(&mut self, oid: u32, change: &Change<'_>, now_ns: i64) -> Result<bool, LogError> {
         let route = self.routes.get(&oid).expect("a table is announced before its changes");
         let held = self
             .held
@@ -251,7 +299,7 @@ impl Pipeline {
         let (mut appended, mut bytes, mut outcome) = (0, 0, Ok(()));
         self.encoded.for_each(|record| {
             let partition = partition_of(record.key, held.len() as u32) as usize;
-            if outcome.is_err() || !held[partition].wants(commit_lsn) {
+            if outcome.is_err() || !held[partition].wants(change.position.commit_lsn, &change.origin) {
                 return;
             }
             let (key, value) = (record.key, record.value);
@@ -293,6 +341,9 @@ impl Pipeline {
             return Ok(());
         }
         self.committed = mark.commit_lsn;
+        if let Some(own) = &mut self.own {
+            own.commit(mark);
+        }
         self.dirty = true;
         self.appender.commit(&mark.to_bytes())?;
         self.metrics.transactions.inc();
@@ -301,6 +352,9 @@ impl Pipeline {
 
     /// Hands everything appended to readers (as `visibility` says) and queues its sync.
     pub(crate) fn flush(&mut self, visibility: Visibility) -> Result<FlushSeq, LogError> {
+        if let Some(own) = self.own.as_mut().filter(|_| !self.confirmation.is_in_transaction()) {
+            own.append(&mut *self.appender)?;
+        }
         let flush = self.appender.flush(visibility)?;
         self.confirmation.flushed(flush);
         self.unflushed_bytes = 0;
@@ -334,17 +388,112 @@ impl Pipeline {
     /// Waits until a flush is on disk.
     pub(crate) async fn synced(&mut self, flush: FlushSeq) -> Result<(), LogError> {
         let reached = self.durable.wait_for(|&done| done >= flush).await.is_ok();
-        if reached { Ok(()) } else { Err(stopped(&*self.log)) }
+        if reached {
+            Ok(())
+        } else {
+            Err(stopped(&*self.log, &*self.appender))
+        }
     }
 
     /// Tells the server what has become durable since the last time.
-    async fn confirm(&mut self, stream: &mut Stream) -> Result<(), ConnectorError> {
+    async fn confirm(
+        &mut self,
+        stream: &mut Stream,
+        store: &StateStore,
+        state: &mut State,
+    ) -> Result<(), ConnectorError> {
+        // Before: what becomes durable meanwhile must not be passed over after a restart.
+        if self.memory == Memory::Records {
+            self.note_offsets(state);
+        }
         let durable = *self.durable.borrow_and_update();
         if let Some(lsn) = self.confirmation.durable(durable) {
-            stream.confirm(lsn).await?;
+            match self.memory {
+                Memory::Position | Memory::Flush => {
+                    state.confirmed = state.confirmed.max(lsn.0);
+                    stream.confirm(lsn).await?;
+                }
+                Memory::Records => self.unwritten = Some(lsn),
+            }
+        }
+        if self.unwritten.is_some() && Instant::now() >= self.write_down_at {
+            self.write_down(stream, store, state).await?;
         }
         self.show_lag();
         Ok(())
+    }
+
+    /// Writes down what is durable, so that the next start knows from where on to look, and tells the server.
+    async fn write_down(
+        &mut self,
+        stream: &mut Stream,
+        store: &StateStore,
+        state: &mut State,
+    ) -> Result<(), ConnectorError> {
+        let Some(lsn) = self.unwritten.take() else {
+            return Ok(());
+        };
+        state.confirmed = state.confirmed.max(lsn.0);
+        store.save(state).await?;
+        self.write_down_at = Instant::now() + WRITE_DOWN_INTERVAL;
+        Ok(stream.confirm(lsn).await?)
+    }
+
+    /// Takes over how far each partition is durable.
+    fn note_offsets(&self, state: &mut State) {
+        for (partition, offset) in self.appender.durable_offsets() {
+            let offsets = state.offsets.entry(partition.topic.to_string()).or_default();
+            let number = partition.partition as usize;
+            if offsets.len() <= number {
+                offsets.resize(number + 1, 0);
+            }
+            offsets[number] = offsets[number].max(offset.0);
+        }
+    }
+
+    /// After a snapshot: everything so far lies below these offsets.
+    pub(crate) fn note_ends(&mut self, state: &mut State) -> Result<(), LogError> {
+        if self.memory != Memory::Records {
+            return Ok(());
+        }
+        for route in self.routes.values() {
+            let mut ends = Vec::with_capacity(route.partitions.len());
+            for partition in &route.partitions {
+                ends.push(self.appender.next_offset(partition)?.0);
+            }
+            state.offsets.insert(route.table.topic.to_string(), ends);
+        }
+        self.beginning = state.clone();
+        Ok(())
+    }
+
+    /// From here on the state goes with every flush, where that is the log's only memory.
+    fn begin_own(&mut self, store: &StateStore, state: &State) -> Result<(), LogError> {
+        if self.memory == Memory::Flush {
+            let partition = self.schemas.metadata().partition(crate::state::OFFSETS_TOPIC)?;
+            self.own = Some(Own::new(partition, store.clone(), state.clone()));
+        }
+        Ok(())
+    }
+
+    /// Whether what the log holds may have grown by another capture's hand while this one had no connection.
+    pub(crate) fn must_begin_anew(&self) -> bool {
+        self.memory != Memory::Position
+    }
+
+    /// Waits until everything that was handed to the log is there, or cannot come to be there any more.
+    pub(crate) async fn settle(&mut self) {
+        if let Ok(flush) = self.appender.flush(Visibility::Now) {
+            let _ = self.durable.wait_for(|&done| done >= flush).await.map(|_| ());
+        }
+    }
+
+    /// A part of a snapshot goes to the log as it is, where that can be seen only as a whole flush.
+    pub(crate) fn flush_part(&mut self) -> Result<FlushSeq, LogError> {
+        if self.memory == Memory::Flush {
+            self.appender.commit(b"")?;
+        }
+        self.flush(Visibility::AfterSync)
     }
 
     /// Nothing of ours is under way: confirms the server's own WAL end, after writing it down.
@@ -360,12 +509,22 @@ impl Pipeline {
         let now = Instant::now();
         if stream.is_proven() && self.confirmation.idle(position, now) {
             state.confirmed = wal_end.0;
-            store.save(state).await?;
+            self.write_idle(store, state).await?;
             self.confirmation.idle_written(wal_end, now);
             stream.confirm(wal_end).await?;
         }
         self.show_lag();
         Ok(())
+    }
+
+    async fn write_idle(&mut self, store: &StateStore, state: &mut State) -> Result<(), ConnectorError> {
+        self.unwritten = None;
+        let Some(own) = &mut self.own else {
+            return Ok(store.save(state).await?);
+        };
+        own.confirm(Lsn(state.confirmed));
+        let flush = self.flush(Visibility::Now)?;
+        Ok(self.synced(flush).await?)
     }
 
     fn show_lag(&self) {
@@ -383,15 +542,32 @@ impl Pipeline {
 
     /// Puts what was read on disk, confirms it, and ends the stream in order. What came from a server that may yet turn
     /// out to have another history is left to the next start.
-    async fn finish(&mut self, mut stream: Stream) -> Result<(), ConnectorError> {
+    async fn finish(
+        &mut self,
+        mut stream: Stream,
+        store: &StateStore,
+        state: &mut State,
+    ) -> Result<(), ConnectorError> {
         if !stream.is_proven() {
             stream.close().await;
             return Ok(());
         }
         let flush = self.flush(Visibility::Now)?;
-        self.synced(flush).await?;
-        self.confirm(&mut stream).await?;
+        // In the middle of a transaction there is nothing that a log of whole flushes could show.
+        if self.memory != Memory::Flush || !self.confirmation.is_in_transaction() {
+            self.synced(flush).await?;
+        }
+        self.confirm(&mut stream, store, state).await?;
+        self.write_down(&mut stream, store, state).await?;
         stream.close().await;
         Ok(())
+    }
+}
+
+/// Waits for a moment, or for ever if there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn carry(
                 rows += 1;
                 pipeline.count_snapshot_row();
                 if pipeline.unflushed_bytes() > FLUSH_BYTES {
-                    pipeline.flush(Visibility::AfterSync)?;
+                    pipeline.flush_part()?;
                 }
                 if rows % PROGRESS_ROWS == 0 {
                     status.set(ConnectorState::Snapshot { rows });

@@ -5,7 +5,7 @@
 //! which server the LSNs belong to, whether the snapshot is whole, and the furthest position confirmed while idle. Under
 //! a key of its own, since it is large and rarely new: which of the publication's entries publish the captured tables.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rowcast_event::{Lsn, TransactionMark};
 use rowcast_log::{Log, LogError, TopicInfo, TopicPartition};
@@ -27,9 +27,45 @@ pub(crate) struct State {
     pub(crate) snapshot_done: bool,
     /// The furthest LSN confirmed, or about to be confirmed, to the server.
     pub(crate) confirmed: u64,
+    /// On a log whose memory is its records: by topic, the offset in each partition behind which all records lie that were
+    /// not confirmed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) offsets: BTreeMap<String, Vec<u64>>,
+    /// On a log whose memory is this record: the last transaction that was written with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<Mark>,
+}
+
+/// A [`TransactionMark`] as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    commit_lsn: u64,
+    end_lsn: u64,
+    changes: u64,
+}
+
+impl From<TransactionMark> for Mark {
+    fn from(mark: TransactionMark) -> Mark {
+        Mark {
+            commit_lsn: mark.commit_lsn.0,
+            end_lsn: mark.end_lsn.0,
+            changes: mark.changes,
+        }
+    }
+}
+
+impl From<Mark> for TransactionMark {
+    fn from(mark: Mark) -> TransactionMark {
+        TransactionMark {
+            commit_lsn: Lsn(mark.commit_lsn),
+            end_lsn: Lsn(mark.end_lsn),
+            changes: mark.changes,
+        }
+    }
 }
 
 /// Reads and writes one connector's [`State`].
+#[derive(Clone)]
 pub(crate) struct StateStore {
     metadata: Arc<MetadataTopics>,
     key: Vec<u8>,
@@ -89,8 +125,17 @@ impl StateStore {
 
     /// Writes the state; durable when this returns.
     pub(crate) async fn save(&self, state: &State) -> Result<(), LogError> {
-        let value = serde_json::to_vec(state).expect("a struct of strings and numbers is JSON");
-        self.metadata.put(OFFSETS_TOPIC, &self.key, &value).await
+        self.metadata.put(OFFSETS_TOPIC, &self.key, &self.value(state)).await
+    }
+
+    /// The record's key, for who writes it together with what it speaks of.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The record's value.
+    pub(crate) fn value(&self, state: &State) -> Vec<u8> {
+        serde_json::to_vec(state).expect("a struct of strings and numbers is JSON")
     }
 
     /// The topics this connector writes: those under its prefix.
@@ -107,7 +152,7 @@ impl StateStore {
 
     /// What the source must know of the log before it may go on.
     pub(crate) fn resume(&self, state: Option<&State>) -> Result<Resume, LogError> {
-        let mut mark: Option<TransactionMark> = None;
+        let mut mark: Option<TransactionMark> = state.and_then(|state| state.mark).map(TransactionMark::from);
         for partition in self.topics().iter().flat_map(TopicInfo::all) {
             let found = last_mark(self.log(), &partition)?;
             mark = match (mark, found) {

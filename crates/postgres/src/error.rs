@@ -8,6 +8,9 @@ pub enum SourceError {
     /// The server is away, restarting, or the slot is busy: try again with back-off.
     #[error("{0}")]
     Gone(String),
+    /// Another session reads from the slot, perhaps a capture that this one stands by for: look again soon.
+    #[error("{0}")]
+    Busy(String),
     /// Going on would lose or damage data, or cannot work until a person acts: stop and say so.
     #[error("{0}")]
     Refused(String),

@@ -187,7 +187,7 @@ fn check_not_ahead(slot: &Slot, resume: &Resume) -> Result<Lsn, SourceError> {
 pub(crate) fn free(slot: &Slot) -> Result<(), SourceError> {
     match slot.active_pid {
         None => Ok(()),
-        Some(pid) => Err(SourceError::Gone(format!(
+        Some(pid) => Err(SourceError::Busy(format!(
             "replication slot {:?} is in use by the server's process {pid}; waiting until it is free",
             slot.name
         ))),

@@ -38,6 +38,7 @@ fn plan_of(found: Option<&Slot>, resume: &Resume) -> Result<Plan, String> {
     plan("s", found, resume, "shop").map_err(|error| match error {
         SourceError::Refused(sentence) => format!("refused: {sentence}"),
         SourceError::Gone(sentence) => format!("gone: {sentence}"),
+        SourceError::Busy(sentence) => format!("busy: {sentence}"),
     })
 }
 

@@ -2,7 +2,10 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::settings::{Layer, SETTINGS, Setting};
+use crate::{
+    health::READY_URL,
+    settings::{Layer, Role, Setting, settings_of},
+};
 
 /// The whole command line.
 pub fn command() -> Command {
@@ -11,21 +14,49 @@ pub fn command() -> Command {
         .about("Every change in your PostgreSQL tables, in every browser, the moment it commits")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(run_command())
+        .subcommands(ROLES.map(role_command))
         .subcommand(demo_command())
         .subcommand(tail_command())
+        .subcommand(health_command())
 }
 
-fn run_command() -> Command {
-    Command::new("run")
-        .about("Runs everything in one process: capture, log, gateway, live page")
-        .long_about(
-            "Runs everything in one process: capture, log, gateway, live page.\n\nFlags override the environment \
-             (ROWCAST_LISTEN for --listen, and so on), which overrides the file given with --config, whose keys are the \
-             flags' names with underscores.",
-        )
-        .arg(Arg::new("config").long("config").value_name("FILE").help("A TOML file with any of the settings below"))
-        .args(SETTINGS.iter().map(setting_arg))
+/// What each role is, in a line and at length.
+const ROLES: [(Role, &str, &str); 3] = [
+    (
+        Role::Run,
+        "Runs everything in one process: capture, log, gateway, live page",
+        "The log is in a directory of this process, or, with --kafka, on Apache Kafka, beside other captures and gateways.",
+    ),
+    (
+        Role::Capture,
+        "Runs connectors that write to Apache Kafka, and nothing else",
+        "It has no public listener: /health/live and /health/ready are beside /metrics. Needs --kafka and --connector.",
+    ),
+    (
+        Role::Gateway,
+        "Serves clients what is on Apache Kafka: gateway and live page, no connectors",
+        "It keeps copies of the topics that it serves, and shares nothing with other gateways but Kafka: start as many as \
+         you like. /health/ready says 503 and how far it is until everything is copied; after that 200, with \"stale since\" \
+         while Kafka is away. Needs --kafka.",
+    ),
+];
+
+fn role_command((role, about, more): (Role, &'static str, &'static str)) -> Command {
+    Command::new(role.name())
+        .about(about)
+        .long_about(format!(
+            "{about}.\n\n{more}\n\nFlags override the environment (ROWCAST_KAFKA for --kafka, and so on), which overrides \
+             the file given with --config, whose keys are the flags' names with underscores; one file may serve all roles."
+        ))
+        .arg(config_arg())
+        .args(settings_of(role).map(setting_arg))
+}
+
+fn config_arg() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("A TOML file with any of the settings below")
 }
 
 fn demo_command() -> Command {
@@ -105,14 +136,22 @@ fn tail_command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Prints key and value as JSON strings (or null) that hold their exact text"),
         )
+        .arg(config_arg())
+        .args(settings_of(Role::Tail).map(setting_arg))
+}
+
+fn health_command() -> Command {
+    Command::new("health")
+        .about("Asks a running rowcast whether it is ready, for a container's health check")
+        .long_about(
+            "Asks a running rowcast whether it is ready, for a container's health check. Prints what the page says; exits \
+             with 0 if its status is 200, and with 1 otherwise.",
+        )
         .arg(
-            path(
-                "data-dir",
-                "DIR",
-                "./rowcast-data",
-                "The log's directory; `rowcast run` may hold it meanwhile",
-            )
-            .env("ROWCAST_DATA_DIR"),
+            Arg::new("url")
+                .value_name("URL")
+                .default_value(READY_URL)
+                .help("The page: /health/ready or /health/live, of either listener"),
         )
 }
 
@@ -152,10 +191,11 @@ fn setting_arg(setting: &'static Setting) -> Arg {
 }
 
 /// The layer of the flags that were given.
-pub fn flags(matches: &ArgMatches) -> Layer {
-    let given = |setting: &'static Setting| {
-        let values: Vec<String> = matches.get_many::<String>(setting.key)?.cloned().collect();
-        Some((setting.key, values))
-    };
-    SETTINGS.iter().filter_map(given).collect()
+pub fn flags(role: Role, matches: &ArgMatches) -> Layer {
+    settings_of(role).fold(Layer::default(), |layer, setting| {
+        match matches.get_many::<String>(setting.key) {
+            Some(values) => layer.with(setting.key, values.cloned().collect()),
+            None => layer,
+        }
+    })
 }

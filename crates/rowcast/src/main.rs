@@ -8,7 +8,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
-use rowcast::{cli, demo, run, settings, tail};
+use rowcast::{
+    cli, demo, health, run,
+    settings::{self, Role, Settings},
+    stop, tail,
+};
 use tracing_subscriber::EnvFilter;
 
 /// Small allocations are what capture and gateway make on the way; see `bench/README.md` for memory at 5,000 clients.
@@ -18,9 +22,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let matches = cli::command().get_matches();
     let outcome = match matches.subcommand() {
-        Some(("run", arguments)) => run_command(arguments),
+        Some(("run", arguments)) => role_command(Role::Run, arguments),
+        Some(("capture", arguments)) => role_command(Role::Capture, arguments),
+        Some(("gateway", arguments)) => role_command(Role::Gateway, arguments),
         Some(("demo", arguments)) => demo_command(arguments),
         Some(("tail", arguments)) => tail_command(arguments),
+        Some(("health", arguments)) => health_command(arguments),
         _ => unreachable!("clap asks for a subcommand"),
     };
     match outcome {
@@ -32,20 +39,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_command(arguments: &ArgMatches) -> Result<()> {
+fn role_command(role: Role, arguments: &ArgMatches) -> Result<()> {
+    let settings = read_settings(role, arguments)?;
+    log_to_stderr(&settings.log_level, settings.log_json)?;
+    runtime()?.block_on(async {
+        let stop = stop::stop_signal()?;
+        run::run(role, settings, stop, |_| {}).await
+    })
+}
+
+fn read_settings(role: Role, arguments: &ArgMatches) -> Result<Settings> {
     let mut layers = Vec::new();
     if let Some(file) = arguments.get_one::<String>("config") {
         let text = fs::read_to_string(file).with_context(|| format!("configuration file {file}"))?;
         layers.push(settings::from_file(&text).with_context(|| format!("configuration file {file}"))?);
     }
     layers.push(settings::from_environment(|name| std::env::var(name).ok()));
-    layers.push(cli::flags(arguments));
-    let settings = settings::resolve(&layers)?;
-    log_to_stderr(&settings.log_level, settings.log_json)?;
-    runtime()?.block_on(async {
-        let stop = run::stop_signal()?;
-        run::run(settings, stop, |_| {}).await
-    })
+    layers.push(cli::flags(role, arguments));
+    settings::resolve(&layers)
 }
 
 fn demo_command(arguments: &ArgMatches) -> Result<()> {
@@ -56,15 +67,31 @@ fn demo_command(arguments: &ArgMatches) -> Result<()> {
 
 fn tail_command(arguments: &ArgMatches) -> Result<()> {
     let text = |name: &str| arguments.get_one::<String>(name).cloned().unwrap_or_default();
+    let settings = read_settings(Role::Tail, arguments)?;
+    let flags = cli::flags(Role::Tail, arguments);
+    // Whoever names a directory means it, wherever Kafka may be.
+    let means_directory = flags.get("data_dir").is_some() && flags.get("log.kafka").is_none();
+    let place = match settings.kafka {
+        Some(kafka) if !means_directory => tail::Place::Kafka(kafka),
+        _ => tail::Place::Directory(settings.data_dir),
+    };
     let options = tail::TailOptions {
         topic: text("topic"),
         from: text("from").parse()?,
         count: arguments.get_one("count").copied(),
         exit_at_end: arguments.get_flag("exit-at-end"),
         raw: arguments.get_flag("raw"),
-        data_dir: text("data-dir").into(),
+        place,
     };
     runtime()?.block_on(tail::tail(options, io::stdout().lock()))
+}
+
+fn health_command(arguments: &ArgMatches) -> Result<()> {
+    let url = arguments
+        .get_one::<String>("url")
+        .map_or(health::READY_URL, String::as_str);
+    print!("{}", runtime()?.block_on(health::health(url))?);
+    Ok(())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -11,11 +11,11 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
     http::request::Parts,
 };
-use rowcast_connect::ConnectorStatus;
 use rowcast_gateway::Pages;
 use rowcast_log::Log;
 use rust_embed::RustEmbed;
-use tokio::sync::watch;
+
+use crate::ready::Readiness;
 
 /// The built pages of `web/`. Debug builds read them from disk, release builds carry them.
 #[derive(RustEmbed)]
@@ -45,42 +45,19 @@ const NOT_BUILT: &str = "This rowcast was built without its pages. Run `cargo xt
 /// Answers everything that is not a stream.
 pub struct PublicPages {
     log: Arc<dyn Log>,
-    connectors: Vec<watch::Receiver<ConnectorStatus>>,
-    views_ready: watch::Receiver<bool>,
+    readiness: Arc<Readiness>,
 }
 
 impl PublicPages {
-    /// Pages over this log; ready when all views are complete and every connector delivers.
-    pub fn new(
-        log: Arc<dyn Log>,
-        connectors: Vec<watch::Receiver<ConnectorStatus>>,
-        views_ready: watch::Receiver<bool>,
-    ) -> PublicPages {
-        PublicPages {
-            log,
-            connectors,
-            views_ready,
-        }
-    }
-
-    /// Why this process is not ready, if it is not.
-    pub fn not_ready(&self) -> Option<String> {
-        if let Some(failure) = self.log.failure() {
-            return Some(format!("the log has stopped: {failure}"));
-        }
-        if !*self.views_ready.borrow() {
-            return Some("views are being read from the log".into());
-        }
-        self.connectors.iter().find_map(|status| status.borrow().not_ready())
+    /// Pages over this log.
+    pub fn new(log: Arc<dyn Log>, readiness: Arc<Readiness>) -> PublicPages {
+        PublicPages { log, readiness }
     }
 
     fn ready(&self) -> Response<Bytes> {
-        match self.not_ready() {
-            None => json(StatusCode::OK, serde_json::json!({ "ready": true })),
-            Some(reason) => json(
-                StatusCode::SERVICE_UNAVAILABLE,
-                serde_json::json!({ "ready": false, "reason": reason }),
-            ),
+        match self.readiness.report() {
+            (true, body) => json(StatusCode::OK, body),
+            (false, body) => json(StatusCode::SERVICE_UNAVAILABLE, body),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{env, fs, path::Path};
 
 #[test]
 fn help_is_what_the_golden_files_say() {
-    for command in ["rowcast", "run", "demo", "tail"] {
+    for command in ["rowcast", "run", "capture", "gateway", "demo", "tail", "health"] {
         let mut root = rowcast::cli::command().term_width(100);
         root.build();
         let mut shown = match command {

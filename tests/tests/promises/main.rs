@@ -9,6 +9,7 @@ mod demo;
 mod filter;
 mod identity;
 mod idle;
+mod kafka;
 mod kafka_kit;
 mod keys;
 mod kill_rowcast;

@@ -64,6 +64,8 @@ pub struct ConnectorConfig {
     pub skipped_operations: SkippedOperations,
     /// `tombstones.on.delete`.
     pub tombstones_on_delete: bool,
+    /// `exactly.once.support`: whether Kafka's transactions are asked for. The embedded log needs none.
+    pub exactly_once_required: bool,
     /// `unavailable.value.placeholder`, with `hex:` undone.
     pub unavailable_value_placeholder: String,
     remarks: Vec<String>,
@@ -112,6 +114,7 @@ impl ConnectorConfig {
             tables,
             skipped_operations: SkippedOperations::build(values),
             tombstones_on_delete: values.switch("tombstones.on.delete"),
+            exactly_once_required: values.word("exactly.once.support") == "required",
             unavailable_value_placeholder: check::placeholder(values.text("unavailable.value.placeholder"))
                 .expect("checked with the others"),
             remarks,

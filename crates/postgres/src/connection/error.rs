@@ -100,19 +100,23 @@ impl ConnectionError {
         let sentence = format!("{doing}: {self}");
         match self {
             ConnectionError::Io(_) | ConnectionError::TimedOut(_) => SourceError::Gone(sentence),
+            ConnectionError::Server(error) if error.code == OBJECT_IN_USE => SourceError::Busy(sentence),
             ConnectionError::Server(error) if passes_by_itself(&error.code) => SourceError::Gone(sentence),
             _ => SourceError::Refused(sentence),
         }
     }
 }
 
+/// The slot has another reader.
+const OBJECT_IN_USE: &str = "55006";
+
 /// SQLSTATEs after which the same request may succeed later without a person: connection trouble (08), no resources
-/// (53, save the configured limits), object in use (55006), lock not available (55P03), shutdown and restart (57),
+/// (53, save the configured limits), lock not available (55P03), shutdown and restart (57),
 /// system errors (58), serialization (40), internal errors (XX), which a failover or restart may cure.
 fn passes_by_itself(sqlstate: &str) -> bool {
     match sqlstate {
         "53400" => false,
-        "55006" | "55P03" => true,
+        "55P03" => true,
         _ => matches!(sqlstate.get(..2), Some("08" | "53" | "57" | "58" | "40" | "XX")),
     }
 }

@@ -19,7 +19,11 @@ use super::{
     server::{self, Server, ServerOptions, StopMode},
     shop::{self, Dice},
 };
-use crate::{run, settings};
+use crate::{
+    run,
+    settings::{self, Role},
+    stop,
+};
 
 /// The shop's table and a few rows, as every user of the demo gets them.
 const INIT_SQL: &str = include_str!("../../../../database/init.sql");
@@ -76,13 +80,13 @@ pub fn demo(options: DemoOptions, runtime: Runtime) -> Result<()> {
     let settings = settings(&options, &dir, server.port())?;
     let psql = server.psql_line();
     let outcome = runtime.block_on(async {
-        let stop = run::stop_signal()?;
+        let stop = stop::stop_signal()?;
         let config = ConnectorConfig::from_json(&fs::read_to_string(&settings.connectors[0])?)?;
         Session::open(&config, "rowcast demo").await?.execute(INIT_SQL).await?;
         if options.traffic > 0.0 {
             tokio::spawn(play_shop(config, options.traffic, stop.clone()));
         }
-        run::run(settings, stop, |addresses| greet(addresses, &psql, &options)).await
+        run::run(Role::Run, settings, stop, |addresses| greet(addresses, &psql, &options)).await
     });
     println!("Stopping PostgreSQL ...");
     server.stop(StopMode::Fast)?;
@@ -123,18 +127,18 @@ fn settings(options: &DemoOptions, dir: &Path, pg_port: u16) -> Result<settings:
     let file = dir.join("orders-connector.json");
     fs::write(&file, format!("{connector:#}\n")).with_context(|| format!("writing {}", file.display()))?;
     let given = |text: &str| vec![text.to_owned()];
-    settings::resolve(&[settings::Layer::from([
-        ("connector", given(&file.to_string_lossy())),
-        ("data_dir", given(&dir.join("log").to_string_lossy())),
-        ("listen", given(&options.listen)),
-        ("metrics_listen", given(&options.metrics_listen)),
-    ])])
+    settings::resolve(&[settings::Layer::default()
+        .with("connector", given(&file.to_string_lossy()))
+        .with("data_dir", given(&dir.join("log").to_string_lossy()))
+        .with("listen", given(&options.listen))
+        .with("metrics_listen", given(&options.metrics_listen))])
 }
 
 fn greet(addresses: &run::Addresses, psql: &str, options: &DemoOptions) {
-    let page = format!("http://localhost:{}", addresses.public.port());
-    println!("\n  Live page    {page}");
-    println!("  WebSocket    ws://localhost:{}/ws", addresses.public.port());
+    if let Some(public) = addresses.public {
+        println!("\n  Live page    http://localhost:{}", public.port());
+        println!("  WebSocket    ws://localhost:{}/ws", public.port());
+    }
     println!("  Metrics      http://{}/metrics", addresses.metrics);
     println!("  PostgreSQL   {psql}");
     println!("\nOpen the page, then change a row from anywhere:\n");
@@ -166,7 +170,7 @@ async fn play(config: ConnectorConfig, changes_per_second: f64, stop: &mut watch
     let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / changes_per_second));
     loop {
         tokio::select! {
-            () = run::told_to_stop(stop) => return Ok(()),
+            () = stop::told_to_stop(stop) => return Ok(()),
             _ = pace.tick() => database.execute(&shop::statement(dice.throw())).await?,
         };
     }

@@ -4,7 +4,7 @@ use crate::config::{
     Importance::{Must, Often, Rare},
     Kind::{self, Switch, Text, Whole, Words},
     Property,
-    Status::{NotApplicable, NotYet, NotYetHarmless, Refused},
+    Status::{Honoured, NotApplicable, NotYet, NotYetHarmless, Refused},
     property::declare,
 };
 
@@ -292,7 +292,7 @@ pub(super) const CONNECT: &[Property] = &[
         Words(&["requested", "required"]),
         Some("requested"),
         Must,
-        NotApplicable("every change is in the log exactly once, always"),
+        Honoured,
     ),
     declare(
         "transaction.boundary",

@@ -1,0 +1,181 @@
+//! Kafka between the parts: killed at any moment, in both modes, the topic holds every committed change once, in commit
+//! order for each key, and clients that come back with their cursor, at this gateway or at another, saw each once.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use rowcast_tests::{
+    changes::{Row, RowChange, row},
+    checker,
+    client::Follower,
+    kafka::{Kafka, Record},
+    oracle,
+    postgres::{Postgres, Version},
+    process::{Rowcast, topic},
+    random::Random,
+    repetitions,
+    workload::{self, Load, TABLES},
+};
+use serde_json::Value;
+
+/// A life of a process: long enough to start and to write for a while.
+const LIFE_MAX: Duration = Duration::from_millis(2_500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_capture_loses_and_repeats_nothing() -> Result<()> {
+    kills("a_killed_capture_loses_and_repeats_nothing", "requested", 3).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_capture_with_transactions_loses_and_repeats_nothing() -> Result<()> {
+    kills(
+        "a_killed_capture_with_transactions_loses_and_repeats_nothing",
+        "required",
+        1,
+    )
+    .await
+}
+
+async fn kills(test: &str, exactly_once_support: &str, partitions: i32) -> Result<()> {
+    let mut random = Random::from_environment(test);
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = postgres.connect().await?;
+    workload::create_tables(&database).await?;
+    oracle::create(&database).await?;
+    let mut kafka = Kafka::start().await?;
+    for table in TABLES {
+        kafka.topics().create(&topic(table), partitions, &[]).await?;
+    }
+    let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
+    capture.set("exactly.once.support", exactly_once_support);
+    capture.start_ready().await?;
+    capture.logged(|line| line.contains("\"streaming\"")).await?;
+    let mut gateway = Rowcast::gateway(&kafka.address(), &TABLES.map(topic))?;
+    gateway.start_ready().await?;
+    let followers = TABLES.map(|table| (table, Follower::start(gateway.address(), table, true)));
+    for (_, follower) in &followers {
+        follower.live().await?;
+    }
+
+    let load = Load::start(postgres.port(), 2, &mut random);
+    for round in 0..repetitions(3, 100) {
+        tokio::time::sleep(random.pause(LIFE_MAX)).await;
+        capture.kill().await?;
+        capture.start().await?;
+        if round == 0 || random.below(4) == 0 {
+            kafka.kill_dash_nine().await?;
+            kafka.restart().await?;
+        }
+        if round == 1 || random.below(2) == 0 {
+            gateway.kill().await?;
+            gateway.start().await?;
+        }
+    }
+    load.stop().await?;
+    workload::write_marker(&database, -1).await?;
+    let mut seen = Vec::new();
+    for (table, follower) in followers {
+        // Partitions come in no order among each other: who has as many as were committed has all.
+        let committed = oracle::changes(&database, table).await?.len();
+        let all = follower
+            .until("every change", |seen| seen.changes.len() >= committed)
+            .await;
+        all.with_context(|| {
+            format!(
+                "{table}; capture:\n{}\ngateway:\n{}",
+                capture.log_text(),
+                gateway.log_text()
+            )
+        })?;
+        seen.push((table, follower.stop()));
+    }
+    for (table, seen) in seen {
+        let committed = oracle::changes(&database, table).await?;
+        // Each delete has its tombstone.
+        let wanted = committed.len() + committed.iter().filter(|change| change.op == "d").count();
+        let records = kafka
+            .topics()
+            .read_until(&topic(table), |records| records.len() >= wanted)
+            .await?;
+        same_for_each_key("the topic", &changes(&records)?, &committed).with_context(|| table.to_owned())?;
+        ensure!(
+            seen.resets.is_empty(),
+            "a client of {table} was reset: {:?}",
+            seen.resets
+        );
+        same_for_each_key("the client", &seen.changes, &committed).with_context(|| table.to_owned())?;
+        checker::same_rows("the client", &seen.rows, &oracle::select(&database, table).await?)?;
+        eprintln!("{table}: {} changes agree", committed.len());
+    }
+    Ok(())
+}
+
+/// Two captures of one connector: one works, the other stands by, and takes over when the first is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_stands_by_takes_over() -> Result<()> {
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = postgres.connect().await?;
+    workload::create_tables(&database).await?;
+    oracle::create(&database).await?;
+    let kafka = Kafka::start().await?;
+    let mut first = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
+    first.start_ready().await?;
+    first.logged(|line| line.contains("\"streaming\"")).await?;
+    let mut second = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
+    second.start().await?;
+    second.unready(|reason| reason.contains("in use by")).await?;
+    workload::write_marker(&database, -1).await?;
+    first.kill().await?;
+    workload::write_marker(&database, -2).await?;
+    second.ready().await?;
+    for table in TABLES {
+        let committed = oracle::changes(&database, table).await?;
+        let records = kafka
+            .topics()
+            .read_until(&topic(table), |records| records.len() >= 2)
+            .await?;
+        same_for_each_key("the topic", &changes(&records)?, &committed)?;
+    }
+    Ok(())
+}
+
+fn changes(records: &[Record]) -> Result<Vec<RowChange>> {
+    let change = |record: &Record| {
+        let value: Value = serde_json::from_slice(record.value.as_deref()?).ok()?;
+        let key = record.key.as_deref().and_then(|key| serde_json::from_slice(key).ok());
+        let key = key.map_or_else(Row::new, |key: Value| row(&key).unwrap_or_default());
+        Some(RowChange::from_envelope(key, &value))
+    };
+    records.iter().filter_map(change).collect()
+}
+
+/// The same changes in the same order, key by key: between keys partitions promise no order.
+fn same_for_each_key(whose: &str, ours: &[RowChange], committed: &[RowChange]) -> Result<()> {
+    let by_key = |changes: &[RowChange]| {
+        let mut keys: BTreeMap<String, Vec<RowChange>> = BTreeMap::new();
+        for change in changes {
+            let key = serde_json::to_string(&change.key).expect("a row of JSON values is JSON");
+            // A client is not told the transaction.
+            keys.entry(key).or_default().push(RowChange {
+                xid: None,
+                ..change.clone()
+            });
+        }
+        keys
+    };
+    let (ours_by_key, theirs) = (by_key(ours), by_key(committed));
+    for (key, committed) in &theirs {
+        let ours = ours_by_key.get(key).map_or(&[][..], |changes| changes);
+        ensure!(
+            ours == committed,
+            "{whose} has for {key}\n    {ours:?}\nwhere PostgreSQL committed\n    {committed:?}"
+        );
+    }
+    ensure!(
+        ours.len() == committed.len(),
+        "{whose} has {} changes, PostgreSQL committed {}",
+        ours.len(),
+        committed.len()
+    );
+    Ok(())
+}
