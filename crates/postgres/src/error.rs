@@ -5,7 +5,7 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The server is away, restarting, or the slot is busy: try again with back-off.
+    /// The server is away or restarting: try again with back-off.
     #[error("{0}")]
     Gone(String),
     /// Another session reads from the slot, perhaps a capture that this one stands by for: look again soon.

@@ -66,7 +66,7 @@ fn a_slot_of_an_interrupted_snapshot_is_made_anew() {
         active_pid: Some(7),
         ..slot(50)
     };
-    assert!(plan_of(Some(&busy), &resume).expect_err("busy").starts_with("gone"));
+    assert!(plan_of(Some(&busy), &resume).expect_err("busy").starts_with("busy"));
 }
 
 #[test]

@@ -376,13 +376,13 @@ async fn exhausted_slots_are_refused_and_busy_ones_waited_for() {
 }
 
 #[tokio::test]
-async fn a_slot_in_use_is_gone_for_now() {
+async fn a_slot_in_use_is_busy() {
     let server = Server::start();
     let resume = one_row_in_the_log(&server).await;
     let config = server.config("public.a", NO_DATA);
     let first = open_stream(&config, &resume).await;
     match open(&config, &resume).await {
-        Err(SourceError::Gone(sentence)) => assert_says(&sentence, &["rowcast_test", "in use"]),
+        Err(SourceError::Busy(sentence)) => assert_says(&sentence, &["rowcast_test", "in use"]),
         other => panic!("{other:?}"),
     }
     first.close().await;
