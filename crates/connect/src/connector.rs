@@ -187,6 +187,14 @@ impl Connector {
             Some(pipeline) => pipeline,
             none => none.insert(self.pipeline(&state)?),
         };
+        // Now that the slot is ours and other writers are fenced, nobody else goes on with it.
+        let known = store.load()?;
+        if let Some(known) = &known {
+            pipeline.begin_after(known, &mut state);
+        }
+        if known.as_ref() != Some(&state) {
+            store.save(&state).await?;
+        }
         pipeline.stream(stream, &store, &mut state, &mut self.stop).await
     }
 
@@ -244,9 +252,15 @@ impl Connector {
         let opened = tokio::select! {
             biased;
             () = told_to_stop(&mut self.stop) => return Ok(None),
-            opened = Source::open(&self.config, &resume, &run_id) => opened?,
+            opened = Source::open(&self.config, &resume, &run_id) => opened,
         };
-        let (found, opened) = opened;
+        let (found, opened) = match opened {
+            // The capture that this one stands by for went on after we had looked.
+            Err(SourceError::Refused(_)) if store.load()?.as_ref() != Some(&before) => {
+                return Err(SourceError::Busy("another capture of this connector has just written".to_owned()).into());
+            }
+            opened => opened?,
+        };
         self.tell_unmatched(found.unmatched);
         if found.published != resume.published {
             store.save_published(&found.published).await?;
@@ -263,9 +277,6 @@ impl Connector {
         let mut reader = match opened {
             Opened::Stream(stream) => {
                 state.confirmed = state.confirmed.max(stream.confirmed_flush().0);
-                if before != state {
-                    store.save(&state).await?;
-                }
                 return Ok(Some((state, stream)));
             }
             Opened::Snapshot(reader) => reader,

@@ -467,6 +467,17 @@ impl Pipeline {
         Ok(())
     }
 
+    /// What another capture wrote down after `state` was read and before the slot was ours belongs to the beginning.
+    pub(crate) fn begin_after(&mut self, known: &State, state: &mut State) {
+        if self.memory == Memory::Position {
+            return;
+        }
+        state.confirmed = state.confirmed.max(known.confirmed);
+        state.mark = known.mark;
+        state.offsets.clone_from(&known.offsets);
+        self.beginning = state.clone();
+    }
+
     /// From here on the state goes with every flush, where that is the log's only memory.
     fn begin_own(&mut self, store: &StateStore, state: &State) -> Result<(), LogError> {
         if self.memory == Memory::Flush {

@@ -45,6 +45,7 @@ mod produced;
 mod readers;
 mod reading;
 mod registry;
+mod repeats;
 mod replay;
 mod ring;
 mod schemas;
@@ -65,6 +66,7 @@ pub use door::Pages;
 pub use hosts::AllowedHosts;
 pub use metrics::GatewayMetrics;
 pub use options::GatewayOptions;
+pub use repeats::Repeats;
 
 use crate::{
     door::Place,

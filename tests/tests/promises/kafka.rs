@@ -139,7 +139,7 @@ async fn a_capture_that_stands_by_takes_over() -> Result<()> {
     Ok(())
 }
 
-fn changes(records: &[Record]) -> Result<Vec<RowChange>> {
+pub(crate) fn changes(records: &[Record]) -> Result<Vec<RowChange>> {
     let change = |record: &Record| {
         let value: Value = serde_json::from_slice(record.value.as_deref()?).ok()?;
         let key = record.key.as_deref().and_then(|key| serde_json::from_slice(key).ok());
@@ -150,7 +150,7 @@ fn changes(records: &[Record]) -> Result<Vec<RowChange>> {
 }
 
 /// The same changes in the same order, key by key: between keys partitions promise no order.
-fn same_for_each_key(whose: &str, ours: &[RowChange], committed: &[RowChange]) -> Result<()> {
+pub(crate) fn same_for_each_key(whose: &str, ours: &[RowChange], committed: &[RowChange]) -> Result<()> {
     let by_key = |changes: &[RowChange]| {
         let mut keys: BTreeMap<String, Vec<RowChange>> = BTreeMap::new();
         for change in changes {

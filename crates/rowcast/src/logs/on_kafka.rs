@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use rowcast_log::{EmbeddedOptions, KafkaCopies, KafkaLog, KafkaOptions, Log, NameOf, Record, TopicChoice};
+use rowcast_gateway::Repeats;
+use rowcast_log::{
+    EmbeddedOptions, KafkaCopies, KafkaLog, KafkaOptions, Log, NameOf, Record, Sieve, TopicChoice, TopicPartition,
+};
 use rowcast_postgres::ConnectorConfig;
 use serde::Deserialize;
 
@@ -54,10 +57,23 @@ fn serve(settings: &Settings, kafka: &KafkaSettings, connectors: &[ConnectorConf
         data_dir: settings.data_dir.clone(),
         files: EmbeddedOptions::default(),
         topics,
-        sieve: None,
+        sieve: Some(Box::new(Once(Repeats::default()))),
     };
     let log = KafkaLog::open(options(kafka), Some(copies))?;
     Ok(Served { log, awaited })
+}
+
+/// Leaves out of the copies what a topic holds twice: what clients are shown, they are shown once.
+struct Once(Repeats);
+
+impl Sieve for Once {
+    fn begins(&mut self, partition: &TopicPartition) {
+        self.0.begin(partition);
+    }
+
+    fn keeps(&mut self, partition: &TopicPartition, record: &Record<'_>) -> bool {
+        !self.0.is_repeat(partition, record)
+    }
 }
 
 /// The topics to copy, and those to wait for: what was named, what the connectors here write, or, when nothing is either,

@@ -18,9 +18,12 @@ pub type NameOf = Arc<dyn Fn(&Record<'_>) -> Option<String> + Send + Sync>;
 
 /// Sees every record of every copied topic once, in its partition's order, before it is copied, and may leave it out.
 ///
-/// Called on the thread that copies. After a start it is first shown the last records of each copy, whose answers do not
-/// matter then, so that it knows what came before.
+/// Called on the thread that copies. Whenever a partition is begun it is first shown the last records of its copy, whose
+/// answers do not matter then, so that it knows what came before.
 pub trait Sieve: Send {
+    /// The partition is copied from now on, perhaps anew: nothing of it has been shown.
+    fn begins(&mut self, partition: &TopicPartition);
+
     /// True to copy the record.
     fn keeps(&mut self, partition: &TopicPartition, record: &Record<'_>) -> bool;
 }

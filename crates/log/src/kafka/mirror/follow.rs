@@ -140,6 +140,7 @@ fn warm_up(local: &Local, id: &TopicPartition) -> Result<(), LogError> {
     let Some(sieve) = sieve.as_mut() else {
         return Ok(());
     };
+    sieve.begins(id);
     let copies = Arc::clone(&local.shared.copies);
     let end = copies.end(id)?.borrow().0;
     let mut from = copies.earliest(id)?.max(Offset(end.saturating_sub(SIEVE_OFFSETS)));
