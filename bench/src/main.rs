@@ -4,6 +4,7 @@
 //! generator (`rowcast-bench load`). What every row means is in `bench/README.md`.
 
 mod bench;
+mod broker;
 mod client;
 mod feed;
 mod generator;
