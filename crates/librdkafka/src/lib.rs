@@ -1,7 +1,8 @@
 //! THE CALLS OF LIBRDKAFKA THAT RDKAFKA HAS NO SAFE WAY TO, and nothing else: the only `unsafe` of Rowcast is here.
 //!
 //! [`describe_topics`] gives topic ids, which tell one life of a topic from another; [`header`] reads a record header
-//! whose name another producer wrote, which need not be UTF-8. Knows nothing of Rowcast.
+//! whose name another producer wrote, which need not be UTF-8; [`connect`] has a client connect now. Knows nothing of
+//! Rowcast.
 
 use std::{
     ffi::{CStr, CString, c_char},
@@ -30,6 +31,23 @@ pub struct Description {
 
 /// What the cluster says of one topic: what it is, or why it does not tell.
 pub type Described = Result<Description, (String, RDKafkaErrorCode)>;
+
+/// Asks any broker which brokers there are, and so connects: by itself a client does that when a timer of half a second or
+/// a second ends. Blocks until the answer, or `timeout`.
+pub fn connect<C: ClientContext>(client: &Client<C>, timeout: Duration) -> Result<(), RDKafkaErrorCode> {
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let (rk, mut metadata) = (client.native_ptr(), std::ptr::null());
+    // SAFETY: `rk` lives as long as `client` is borrowed. Without a topic only those are asked for that the client knows
+    // already. What comes is destroyed here, once, and not looked at.
+    unsafe {
+        let error = sys::rd_kafka_metadata(rk, 0, std::ptr::null_mut(), &mut metadata, timeout_ms);
+        if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(error.into());
+        }
+        sys::rd_kafka_metadata_destroy(metadata);
+    }
+    Ok(())
+}
 
 /// Asks the cluster for topics; for each, in no certain order, what it is or why it is not known. Blocks until the
 /// answer, or `timeout`.

@@ -28,6 +28,11 @@ use rdkafka::{
 /// The longest that dropping a producer takes beside what it waits for: its thread looks so often whether it is to end.
 const END_LOOK: Duration = Duration::from_millis(100);
 
+/// How long a new producer is waited for until it is connected: its first record then leaves at once.
+///
+/// A broker that is there takes 5 ms; left to itself, librdkafka begins to connect a producer after 500.
+const CONNECT_PATIENCE: Duration = Duration::from_millis(100);
+
 /// How a number of an append and its partition's place travel through librdkafka as one number: 2^48 appends are 44 years
 /// at 200,000 a second.
 const APPEND_BITS: u32 = 48;
@@ -83,6 +88,8 @@ impl Producer {
             ledger: Arc::clone(&ledger),
         };
         let base: Arc<BaseProducer<Reports>> = Arc::new(client::create(config, reports)?);
+        // Whoever is not there now is connected to later, by the client itself.
+        let _ = rowcast_librdkafka::connect(base.client(), CONNECT_PATIENCE);
         let ends = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("kafka-reports".to_owned()).spawn({
             let (base, ends) = (Arc::clone(&base), Arc::clone(&ends));
