@@ -5,6 +5,7 @@
 
 mod bench;
 mod broker;
+mod byte_counter;
 mod client;
 mod feed;
 mod generator;

@@ -19,7 +19,7 @@ pub(crate) struct Measurement {
 }
 
 /// All of them: quiet ones first, so that they find a machine without the heat of the others.
-pub(crate) const MEASUREMENTS: [Measurement; 15] = [
+pub(crate) const MEASUREMENTS: [Measurement; 18] = [
     Measurement {
         name: "latency",
         run: latency::run,
@@ -67,6 +67,18 @@ pub(crate) const MEASUREMENTS: [Measurement; 15] = [
     Measurement {
         name: "kafka-latency-transactions",
         run: kafka::latency::transactions,
+    },
+    Measurement {
+        name: "kafka-idle-cpu",
+        run: kafka::idle::run,
+    },
+    Measurement {
+        name: "kafka-reconnect",
+        run: kafka::reconnect::run,
+    },
+    Measurement {
+        name: "kafka-gateway-start",
+        run: kafka::gateway_start::run,
     },
     Measurement {
         name: "kafka-drain",
