@@ -103,10 +103,22 @@ impl Generator {
     fn measure(&mut self, feed: &mut dyn Feed, pace: &Pace) -> Result<(LoadResult, crate::feed::Fed)> {
         self.warm_up(feed)?;
         let fed = pace.run(feed)?;
-        let input = self.running.child().stdin.as_mut().context("its input was piped")?;
-        writeln!(input, "count {}", fed.rows)?;
+        Ok((self.count(fed.rows)?, fed))
+    }
+
+    /// Waits until `rows` rows from before, and an uncounted one ahead of them, have reached every client.
+    pub(crate) fn replay(&mut self, rows: u64) -> Result<LoadResult> {
         match self.report(RESULT_TIME_MAX)? {
-            Some(Report::Result(result)) => Ok((result, fed)),
+            Some(Report::Warm) => self.count(rows),
+            _ => bail!("some client got no row in {} s", RESULT_TIME_MAX.as_secs()),
+        }
+    }
+
+    fn count(&mut self, rows: u64) -> Result<LoadResult> {
+        let input = self.running.child().stdin.as_mut().context("its input was piped")?;
+        writeln!(input, "count {rows}")?;
+        match self.report(RESULT_TIME_MAX)? {
+            Some(Report::Result(result)) => Ok(result),
             Some(_) => bail!("the load generator is out of step"),
             None => bail!("the load generator had no result after {} s", RESULT_TIME_MAX.as_secs()),
         }

@@ -4,6 +4,8 @@
 //! generator (`rowcast-bench load`). What every row means is in `bench/README.md`.
 
 mod bench;
+mod broker;
+mod byte_counter;
 mod client;
 mod feed;
 mod generator;

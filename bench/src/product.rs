@@ -1,4 +1,4 @@
-//! Starts `rowcast run` as an operator would and knows where its doors are.
+//! Starts `rowcast run`, or `rowcast capture` and `rowcast gateway`, as an operator would, and knows where its doors are.
 
 use std::{
     fs,
@@ -16,39 +16,64 @@ use crate::{
     websocket::Endpoint,
 };
 
+/// The topic of the measured table.
+pub(crate) const TOPIC: &str = "orders.public.orders";
 /// What a client asks `rowcast.v1` for: the page's subscription to the measured topic.
 const SUBSCRIBE: &str = r#"{"type":"subscribe","topic":"orders.public.orders","snapshot":true,"cursor":null}"#;
 /// A start with nothing to snapshot takes well under a second; a minute is broken.
 const READY_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// A running `rowcast run` with one connector.
+/// A running `rowcast run`, `capture` or `gateway`.
 pub(crate) struct Product {
     running: Running,
+    /// The public listener; of a capture, which has none, the operator's.
     public: SocketAddr,
     /// From the start of the program to the first 200 of `/health/ready`.
     pub(crate) ready_after: Duration,
 }
 
-/// What stays between two starts: the connector's file and the data directory.
+/// What stays between two starts: the arguments, the connector's file and the data directory that they name.
 pub(crate) struct Installation {
     program: PathBuf,
-    connector: PathBuf,
-    data_dir: PathBuf,
+    role: &'static str,
+    arguments: Vec<String>,
     log: PathBuf,
 }
 
 impl Installation {
+    /// All in one process.
     pub(crate) fn new(bench: &Bench, database: &Database) -> Result<Installation> {
-        let connector = bench.folder().join(format!("{}.json", database.name));
-        fs::write(&connector, database.connector_json(&[])?)?;
+        let connector = connector_file(bench, database, &[])?;
         let data_dir = bench.folder().join(format!("{}-data", database.name));
-        let log = bench.folder().join(format!("{}-rowcast.log", database.name));
-        Ok(Installation {
+        let arguments = ["--connector", &text(&connector), "--data-dir", &text(&data_dir)];
+        Ok(Installation::of(bench, "run", &database.name, &arguments))
+    }
+
+    /// A capture that writes to the broker at `kafka`, with more properties for its connector.
+    pub(crate) fn capture(
+        bench: &Bench,
+        database: &Database,
+        kafka: &str,
+        extra: &[(&str, &str)],
+    ) -> Result<Installation> {
+        let connector = connector_file(bench, database, extra)?;
+        let arguments = ["--kafka", kafka, "--connector", &text(&connector)];
+        Ok(Installation::of(bench, "capture", &database.name, &arguments))
+    }
+
+    /// A gateway that serves the measured topic of the broker at `kafka` and keeps its copies in `data_dir`.
+    pub(crate) fn gateway(bench: &Bench, kafka: &str, data_dir: &Path) -> Installation {
+        let arguments = ["--kafka", kafka, "--topic", TOPIC, "--data-dir", &text(data_dir)];
+        Installation::of(bench, "gateway", "kafka", &arguments)
+    }
+
+    fn of(bench: &Bench, role: &'static str, name: &str, arguments: &[&str]) -> Installation {
+        Installation {
             program: bench.rowcast.clone(),
-            connector,
-            data_dir,
-            log,
-        })
+            role,
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            log: bench.folder().join(format!("{name}-rowcast-{role}.log")),
+        }
     }
 
     /// Starts it and waits until it is ready.
@@ -94,21 +119,16 @@ impl Installation {
     /// Starts it and does not wait.
     pub(crate) fn spawn(&self) -> Result<Product> {
         let public = SocketAddr::from(([127, 0, 0, 1], process::free_port()?));
-        let metrics = SocketAddr::from(([127, 0, 0, 1], process::free_port()?));
         let mut command = Command::new(&self.program);
-        command
-            .arg("run")
-            .arg("--connector")
-            .arg(&self.connector)
-            .arg("--data-dir")
-            .arg(&self.data_dir);
-        command.args([
-            "--listen",
-            &public.to_string(),
-            "--metrics-listen",
-            &metrics.to_string(),
-        ]);
-        let running = Running::start("rowcast run", &mut command, &self.log)?;
+        command.arg(self.role).args(&self.arguments);
+        if self.role == "capture" {
+            command.args(["--metrics-listen", &public.to_string()]);
+        } else {
+            let metrics = SocketAddr::from(([127, 0, 0, 1], process::free_port()?));
+            command.args(["--listen", &public.to_string()]);
+            command.args(["--metrics-listen", &metrics.to_string()]);
+        }
+        let running = Running::start(&format!("rowcast {}", self.role), &mut command, &self.log)?;
         Ok(Product {
             running,
             public,
@@ -148,6 +168,16 @@ impl Product {
     pub(crate) fn stop(self) -> Result<()> {
         self.running.stop()
     }
+}
+
+fn connector_file(bench: &Bench, database: &Database, extra: &[(&str, &str)]) -> Result<PathBuf> {
+    let connector = bench.folder().join(format!("{}.json", database.name));
+    fs::write(&connector, database.connector_json(extra)?)?;
+    Ok(connector)
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// The end of a log, for an error message.

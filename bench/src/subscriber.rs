@@ -74,6 +74,31 @@ impl Subscriber {
         }
     }
 
+    /// Blocks until the subscription is live; where that is.
+    pub(crate) fn cursor(&mut self) -> Result<String> {
+        #[derive(serde::Deserialize)]
+        struct Message {
+            r#type: String,
+            cursor: Option<String>,
+        }
+        self.connected.stream.set_read_timeout(Some(ROW_TIME_MAX))?;
+        loop {
+            while let Some(frame) = websocket::frame(&self.buffer[..self.filled]) {
+                let message: Message = serde_json::from_slice(frame.payload).context("a message of rowcast.v1")?;
+                if message.r#type == "live" {
+                    return message.cursor.context("a live message holds a cursor");
+                }
+                let taken = frame.bytes;
+                self.buffer.copy_within(taken..self.filled, 0);
+                self.filled -= taken;
+            }
+            match self.connected.stream.read(&mut self.buffer[self.filled..])? {
+                0 => bail!("the server closed the connection"),
+                count => self.filled += count,
+            }
+        }
+    }
+
     /// Takes all whole frames; true if the wanted row was among them.
     fn take_frames(&mut self, sequence: u64) -> Result<bool> {
         let (mut taken, mut found) = (0, false);

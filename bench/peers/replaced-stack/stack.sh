@@ -2,7 +2,8 @@
 # Starts the stack that Rowcast replaces without containers: one Kafka broker (KRaft), Kafka Connect with Debezium, the
 # Node WebSocket service; the database is the benchmark's own.
 #   stack.sh install | kafka | connect | register FILE | ws | stop-connector NAME | resume-connector NAME | down
-# JARS holds Kafka and Debezium, CACHE the npm packages, STACK what one run leaves; KAFKA_PORT, CONNECT_PORT, WS_PORT are the doors.
+# JARS holds Kafka and Debezium, CACHE the npm packages, STACK what one run leaves; KAFKA_PORT, CONNECT_PORT, WS_PORT are the doors
+# (ADVERTISED_PORT: where the broker sends its clients, if somebody stands before it).
 set -feuo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$CACHE" "$STACK"
@@ -42,7 +43,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$((KAFKA_PORT + 1))
 listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$((KAFKA_PORT + 1))
-advertised.listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT
+advertised.listeners=PLAINTEXT://127.0.0.1:${ADVERTISED_PORT:-$KAFKA_PORT}
 controller.listener.names=CONTROLLER
 log.dirs=$STACK/kafka
 offsets.topic.replication.factor=1

@@ -17,7 +17,7 @@ pub(crate) mod recvlogical;
 pub(crate) mod replaced_stack;
 
 /// Where a peer's sources are.
-fn source(bench: &Bench, name: &str) -> PathBuf {
+pub(crate) fn source(bench: &Bench, name: &str) -> PathBuf {
     bench.root.join("bench/peers").join(name)
 }
 
@@ -34,7 +34,7 @@ fn cache(name: &str) -> Result<PathBuf> {
 }
 
 /// Runs an installer or a step of a script to its end; its output goes to a log.
-fn run_to_end(command: &mut Command, log: &Path) -> Result<()> {
+pub(crate) fn run_to_end(command: &mut Command, log: &Path) -> Result<()> {
     let file = fs::File::options().create(true).append(true).open(log)?;
     let program = format!(
         "{} {:?}",

@@ -144,7 +144,7 @@ impl Drop for Stack {
 }
 
 /// Kafka and Debezium, where xtask keeps them.
-fn jars(bench: &Bench) -> Result<PathBuf> {
+pub(crate) fn jars(bench: &Bench) -> Result<PathBuf> {
     let folder = bench.root.join("target/tools/kafka");
     if !folder.exists() {
         bail!(
@@ -155,8 +155,8 @@ fn jars(bench: &Bench) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Two ports in a row: the broker's controller takes the second.
-fn free_pair() -> Result<u16> {
+/// Two ports in a row: a broker's controller takes the second.
+pub(crate) fn free_pair() -> Result<u16> {
     loop {
         let port = process::free_port()?;
         if port < u16::MAX && std::net::TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
@@ -183,6 +183,14 @@ pub(crate) fn latency(bench: &mut Bench, commits: u64) -> Vec<Measured> {
         let mut figures = latency_row::Distribution::of(found).figures();
         figures.extend(stack.idle_figures()?);
         Ok(figures)
+    })
+}
+
+/// What the stack costs while nothing happens, with one client.
+pub(crate) fn idle(bench: &mut Bench) -> Vec<Measured> {
+    each(bench, |_, stack| {
+        let _client = Subscriber::connect(&stack.endpoint())?;
+        stack.idle_figures()
     })
 }
 

@@ -16,7 +16,7 @@ use crate::{
     results::{Check, Measured, Row, figure},
 };
 
-const ROWS_PER_TRANSACTION: u64 = 100;
+pub(crate) const ROWS_PER_TRANSACTION: u64 = 100;
 /// Ten minutes is 1,700 rows/s: slower than anything here.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(600);
 /// Between two looks at the slot.
@@ -93,7 +93,11 @@ pub(crate) fn write_waiting_rows(database: &Database, rows: u64) -> Result<Strin
 }
 
 /// From the program's start until the slot is confirmed up to `end_lsn`, with the CPU it used.
-fn drain_ours(installation: &Installation, database: &Database, end_lsn: &str) -> Result<(Duration, f64, u64)> {
+pub(crate) fn drain_ours(
+    installation: &Installation,
+    database: &Database,
+    end_lsn: &str,
+) -> Result<(Duration, f64, u64)> {
     let mut connection = database.connect()?;
     let confirmed = format!(
         "SELECT confirmed_flush_lsn >= '{end_lsn}' FROM pg_replication_slots WHERE slot_name = 'slot_{}'",

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// After the last handshake, before memory or CPU is read: what connecting itself cost has settled.
-const SETTLE_TIME: Duration = Duration::from_secs(3);
+pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(3);
 
 pub(crate) fn memory(bench: &mut Bench) -> Result<Row> {
     let database = bench.database()?;

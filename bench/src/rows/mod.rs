@@ -8,6 +8,7 @@ pub(crate) mod drain;
 pub(crate) mod fan_out;
 pub(crate) mod functions;
 pub(crate) mod idle;
+pub(crate) mod kafka;
 pub(crate) mod latency;
 pub(crate) mod start;
 
@@ -18,7 +19,7 @@ pub(crate) struct Measurement {
 }
 
 /// All of them: quiet ones first, so that they find a machine without the heat of the others.
-pub(crate) const MEASUREMENTS: [Measurement; 11] = [
+pub(crate) const MEASUREMENTS: [Measurement; 18] = [
     Measurement {
         name: "latency",
         run: latency::run,
@@ -58,6 +59,34 @@ pub(crate) const MEASUREMENTS: [Measurement; 11] = [
     Measurement {
         name: "drain",
         run: drain::run,
+    },
+    Measurement {
+        name: "kafka-latency",
+        run: kafka::latency::at_least_once,
+    },
+    Measurement {
+        name: "kafka-latency-transactions",
+        run: kafka::latency::transactions,
+    },
+    Measurement {
+        name: "kafka-idle-cpu",
+        run: kafka::idle::run,
+    },
+    Measurement {
+        name: "kafka-reconnect",
+        run: kafka::reconnect::run,
+    },
+    Measurement {
+        name: "kafka-gateway-start",
+        run: kafka::gateway_start::run,
+    },
+    Measurement {
+        name: "kafka-drain",
+        run: kafka::drain::at_least_once,
+    },
+    Measurement {
+        name: "kafka-drain-transactions",
+        run: kafka::drain::transactions,
     },
     Measurement {
         name: "functions",

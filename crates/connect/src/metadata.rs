@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use rowcast_log::{Appender, Log, LogError, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId};
+use rowcast_log::{
+    Appender, Log, LogError, Memory, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId,
+};
 use tokio::sync::Mutex;
 
 use crate::clock::now_ns;
@@ -16,14 +18,15 @@ const SCAN_BYTES: usize = 1024 * 1024;
 /// The internal topics of one log.
 pub(crate) struct MetadataTopics {
     log: Arc<dyn Log>,
-    writing: Mutex<()>,
+    /// Kept from one write to the next where a new one must connect first; on our own files it would keep the partitions.
+    writing: Mutex<Option<Box<dyn Appender>>>,
 }
 
 impl MetadataTopics {
     pub(crate) fn new(log: Arc<dyn Log>) -> MetadataTopics {
         MetadataTopics {
             log,
-            writing: Mutex::new(()),
+            writing: Mutex::new(None),
         }
     }
 
@@ -67,9 +70,13 @@ impl MetadataTopics {
 
     /// Appends one record; it is durable when this returns.
     pub(crate) async fn put(&self, topic: &str, key: &[u8], value: &[u8]) -> Result<(), LogError> {
-        let _turn = self.writing.lock().await;
+        let mut kept = self.writing.lock().await;
         let partition = self.partition(topic)?;
-        let mut appender = self.log.appender(&WriterId::new(topic))?;
+        // One that fails, or whose writer gives up waiting, is not used again: it drops what has not left.
+        let mut appender = match kept.take() {
+            Some(appender) => appender,
+            None => self.log.appender(&WriterId::new("metadata"))?,
+        };
         let record = NewRecord {
             timestamp_ms: now_ns() / 1_000_000,
             key: Some(key),
@@ -81,11 +88,11 @@ impl MetadataTopics {
         let flush = appender.flush(Visibility::AfterSync)?;
         let mut durable = appender.durable();
         let reached = durable.wait_for(|&done| done >= flush).await.is_ok();
-        if reached {
-            Ok(())
-        } else {
-            Err(stopped(&*self.log, &*appender))
+        if !reached {
+            return Err(stopped(&*self.log, &*appender));
         }
+        *kept = Some(appender).filter(|appender| appender.memory() != Memory::Position);
+        Ok(())
     }
 }
 

@@ -132,6 +132,7 @@ impl Pipeline {
         self.begin_own(store, state)?;
         loop {
             let write_down_at = self.unwritten.map(|_| self.write_down_at);
+            let takes_more = !self.must_wait(&stream);
             // Stop first, or a busy source would never let us; then what frees WAL; then new work, which takes as long as the source is busy.
             tokio::select! {
                 biased;
@@ -141,7 +142,7 @@ impl Pipeline {
                     self.confirm(&mut stream, store, state).await?;
                 }
                 () = at(write_down_at) => self.write_down(&mut stream, store, state).await?,
-                event = stream.next() => {
+                event = stream.next(), if takes_more => {
                     let keepalive = self.take(event?).await?;
                     if let Some(position) = keepalive {
                         self.idle(&mut stream, position, store, state).await?;
@@ -161,6 +162,9 @@ impl Pipeline {
         state: &mut State,
     ) -> Result<(), ConnectorError> {
         loop {
+            if self.must_wait(stream) {
+                return self.flush_if_dirty();
+            }
             let event = stream.next().await?;
             if let StreamEvent::Idle = event {
                 return if stream.is_proven() {
@@ -177,6 +181,12 @@ impl Pipeline {
                 self.confirm(stream, store, state).await?;
             }
         }
+    }
+
+    /// Whether the log has so much under way that something of it must become durable first. Where only a whole transaction
+    /// becomes durable, waiting for it in the middle of one would never end: there the log slows its writer down by itself.
+    fn must_wait(&self, stream: &Stream) -> bool {
+        self.memory == Memory::Records && self.appender.is_full() && stream.is_proven()
     }
 
     /// Takes one event. A keepalive's position is handed back: confirming needs the stream that lent the event.

@@ -1,12 +1,14 @@
 //! THE CALLS OF LIBRDKAFKA THAT RDKAFKA HAS NO SAFE WAY TO, and nothing else: the only `unsafe` of Rowcast is here.
 //!
 //! [`describe_topics`] gives topic ids, which tell one life of a topic from another; [`header`] reads a record header
-//! whose name another producer wrote, which need not be UTF-8. Knows nothing of Rowcast.
+//! whose name another producer wrote, which need not be UTF-8; [`connect`] has a client connect now; [`Alarm`] wakes a thread
+//! when a client has something to say. Knows nothing of Rowcast.
 
 use std::{
-    ffi::{CStr, CString, c_char},
+    ffi::{CStr, CString, c_char, c_void},
     ptr::NonNull,
     slice,
+    thread::Thread,
     time::Duration,
 };
 
@@ -30,6 +32,23 @@ pub struct Description {
 
 /// What the cluster says of one topic: what it is, or why it does not tell.
 pub type Described = Result<Description, (String, RDKafkaErrorCode)>;
+
+/// Asks any broker which brokers there are, and so connects: by itself a client does that when a timer of half a second or
+/// a second ends. Blocks until the answer, or `timeout`.
+pub fn connect<C: ClientContext>(client: &Client<C>, timeout: Duration) -> Result<(), RDKafkaErrorCode> {
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let (rk, mut metadata) = (client.native_ptr(), std::ptr::null());
+    // SAFETY: `rk` lives as long as `client` is borrowed. Without a topic only those are asked for that the client knows
+    // already. What comes is destroyed here, once, and not looked at.
+    unsafe {
+        let error = sys::rd_kafka_metadata(rk, 0, std::ptr::null_mut(), &mut metadata, timeout_ms);
+        if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(error.into());
+        }
+        sys::rd_kafka_metadata_destroy(metadata);
+    }
+    Ok(())
+}
 
 /// Asks the cluster for topics; for each, in no certain order, what it is or why it is not known. Blocks until the
 /// answer, or `timeout`.
@@ -124,6 +143,57 @@ pub fn header(headers: &BorrowedHeaders, place: usize) -> Option<(&[u8], Option<
         let value = NonNull::new(value.cast_mut()).map(|value| slice::from_raw_parts(value.as_ptr().cast(), bytes));
         Some((CStr::from_ptr(name).to_bytes(), value))
     }
+}
+
+/// Unparks a thread whenever the client's main queue, empty until then, has an event.
+///
+/// With it a thread can wait without a timeout, which rdkafka's `poll` cannot: the last part of a millisecond of its timeout
+/// it spends spinning.
+pub struct Alarm<'a, C: ClientContext> {
+    queue: Owned<sys::rd_kafka_queue_t>,
+    /// Where librdkafka finds it: boxed, so that it stays there.
+    _thread: Box<Thread>,
+    _client: &'a Client<C>,
+}
+
+impl<'a, C: ClientContext> Alarm<'a, C> {
+    /// From now on, until it is dropped.
+    pub fn set(client: &'a Client<C>, thread: Thread) -> Result<Alarm<'a, C>, RDKafkaErrorCode> {
+        let thread = Box::new(thread);
+        // SAFETY: the client, and with it its main queue, outlives the alarm. The callback's pointer is good until
+        // `drop` has taken the callback away.
+        unsafe {
+            let queue = Owned::new(
+                sys::rd_kafka_queue_get_main(client.native_ptr()),
+                sys::rd_kafka_queue_destroy,
+            )?;
+            let place = std::ptr::from_ref(&*thread).cast_mut().cast();
+            sys::rd_kafka_queue_cb_event_enable(queue.get(), Some(unpark), place);
+            Ok(Alarm {
+                queue,
+                _thread: thread,
+                _client: client,
+            })
+        }
+    }
+
+    /// True while events wait. The next one unparks the thread only after this was false.
+    pub fn rings(&self) -> bool {
+        // SAFETY: the queue is ours until `drop`.
+        unsafe { sys::rd_kafka_queue_length(self.queue.get()) > 0 }
+    }
+}
+
+impl<C: ClientContext> Drop for Alarm<'_, C> {
+    fn drop(&mut self) {
+        // SAFETY: librdkafka takes the callback away under the lock under which it calls it: no call comes after this.
+        unsafe { sys::rd_kafka_queue_cb_event_enable(self.queue.get(), None, std::ptr::null_mut()) }
+    }
+}
+
+unsafe extern "C" fn unpark(_: *mut sys::rd_kafka_t, thread: *mut c_void) {
+    // SAFETY: `Alarm::set` gave the address of a thread that the alarm keeps.
+    unsafe { (*thread.cast::<Thread>()).unpark() }
 }
 
 /// Something of librdkafka's that is destroyed when it is dropped.

@@ -145,8 +145,13 @@ pub(crate) fn connect(options: &KafkaOptions) -> Result<String, LogError> {
     let consumer = consumer(options, link.clone())?;
     let began = std::time::Instant::now();
     loop {
-        if let Some(id) = consumer.client().fetch_cluster_id(CONNECT_LOOK) {
+        let asked = rowcast_librdkafka::connect(consumer.client(), CONNECT_LOOK);
+        // The answer to a question before this one may have come meanwhile.
+        if let Some(id) = consumer.client().fetch_cluster_id(Duration::ZERO) {
             return Ok(id);
+        }
+        if let Err(code) = asked {
+            tracing::debug!(%code, "Kafka does not answer yet");
         }
         while consumer.poll(Duration::ZERO).is_some() {}
         let nobody = link.is_refused() || link.down_since_ms().borrow().is_some();

@@ -84,6 +84,9 @@ impl Direct {
             return Ok(Chunk::end(from));
         }
         let consumer = self.consumer.lock();
+        // A client that has to find out by itself where a partition is looks once a second.
+        let found = consumer.fetch_metadata(Some(&id.topic), REQUEST_TIMEOUT);
+        found.map_err(|e| away(id, &e))?;
         let mut assigned = TopicPartitionList::with_capacity(1);
         let offset = rdkafka::Offset::Offset(from.0.cast_signed());
         let added = assigned.add_partition_offset(&id.topic, id.partition as i32, offset);

@@ -24,9 +24,12 @@ use rdkafka::{
     message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
+use rowcast_librdkafka::Alarm;
 
-/// The longest that dropping a producer takes beside what it waits for: its thread looks so often whether it is to end.
-const END_LOOK: Duration = Duration::from_millis(100);
+/// How long a new producer is waited for until it is connected: its first record then leaves at once.
+///
+/// A broker that is there takes 5 ms; left to itself, librdkafka begins to connect a producer after 500.
+const CONNECT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How a number of an append and its partition's place travel through librdkafka as one number: 2^48 appends are 44 years
 /// at 200,000 a second.
@@ -83,15 +86,12 @@ impl Producer {
             ledger: Arc::clone(&ledger),
         };
         let base: Arc<BaseProducer<Reports>> = Arc::new(client::create(config, reports)?);
+        // Whoever is not there now is connected to later, by the client itself.
+        let _ = rowcast_librdkafka::connect(base.client(), CONNECT_PATIENCE);
         let ends = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("kafka-reports".to_owned()).spawn({
             let (base, ends) = (Arc::clone(&base), Arc::clone(&ends));
-            move || {
-                // A report wakes it at once; the time is only how soon it notices its end.
-                while !ends.load(Ordering::Acquire) {
-                    base.poll(END_LOOK);
-                }
-            }
+            move || serve(&base, &ends)
         });
         let thread = thread.map_err(|source| LogError::Io {
             what: "start the thread that hears Kafka's acknowledgements".to_owned(),
@@ -146,8 +146,21 @@ impl Drop for Producer {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             let _ = thread.join();
         }
+    }
+}
+
+/// Takes what the client reports until it ends. Costs nothing while there is nothing.
+fn serve(base: &BaseProducer<Reports>, ends: &AtomicBool) {
+    let alarm = Alarm::set(base.client(), std::thread::current());
+    let alarm = alarm.expect("a client has a main queue");
+    while !ends.load(Ordering::Acquire) {
+        while alarm.rings() {
+            base.poll(Duration::ZERO);
+        }
+        std::thread::park();
     }
 }
 

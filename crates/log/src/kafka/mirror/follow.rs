@@ -33,7 +33,7 @@ const SIEVE_OFFSETS: u64 = 10_000;
 /// Bytes of a copy read at a time for the sieve.
 const SIEVE_READ_BYTES: usize = 1 << 20;
 
-/// Copies until the task is ended, or the broker does not know our place.
+/// Copies until the task is ended, the broker does not know our place, or a partition that was behind has met its end.
 pub(super) async fn follow(local: Rc<Local>, part: Rc<Part>, queue: StreamPartitionQueue<Link>) {
     let mut encoded = Encoded::default();
     if let Err(e) = warm_up(&local, &part.id) {
@@ -59,6 +59,9 @@ pub(super) async fn follow(local: Rc<Local>, part: Rc<Part>, queue: StreamPartit
         local.tell(&part.id.topic);
         if part.lost.get() {
             return local.shared.look();
+        }
+        if part.catches_up.get() && part.at_end.get() {
+            return local.hand_over(&part);
         }
         if bytes > WRITE_BYTES_MAX {
             tokio::task::yield_now().await;

@@ -1,7 +1,9 @@
 //! Keeps local copies of Kafka's topics near what Kafka holds, so that readers here need nothing of it.
 //!
-//! One thread, one consumer without a group's coordination: each partition's records are taken where the copy ends and
-//! written at the offsets that they have. A lone record is shown at once, a backlog in large writes. Kafka away: the
+//! One thread, two consumers without a group's coordination: each partition's records are taken where the copy ends and
+//! written at the offsets that they have. A lone record is shown at once, a backlog in large writes. A partition that is
+//! behind is read by the one consumer until it has met its end, and by the other from then on: a broker answers one
+//! question of a client at a time, and a question about ends only, where it waits for news, would hold up who is behind. Kafka away: the
 //! copies stay, [`Freshness`] says since when, and copying goes on where it ended. Kafka tells nobody of topics that come,
 //! go or grow, so the cluster is looked at now and then, and whenever something is odd. Knows nothing of who reads.
 
@@ -46,10 +48,16 @@ const METADATA_INTERVAL: Duration = Duration::from_secs(15);
 /// How often it is looked at while it is away, or when a look failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Properties of the consumer that copies.
-const USUAL: [(&str, &str); 6] = [
-    // An idle broker is asked twice a second; a record that comes is answered with at once.
-    ("fetch.wait.max.ms", "500"),
+/// What the consumer of partitions at their ends is beside [`USUAL`]: an idle broker is asked twice a second, a record that
+/// comes is answered with at once.
+const TAIL: (&str, &str) = ("fetch.wait.max.ms", "500");
+
+/// What the consumer of partitions that are behind is: its broker has an answer at once, but for a partition that has just
+/// met its end.
+const CATCH_UP: (&str, &str) = ("fetch.wait.max.ms", "5");
+
+/// Properties of the consumers that copy.
+const USUAL: [(&str, &str); 5] = [
     // A partition whose queue is full is asked for again after so long; the default, a second, would halve a catch-up.
     ("fetch.queue.backoff.ms", "2"),
     // In so long a broker is given up that answers nothing although its connection stands.
@@ -84,8 +92,12 @@ pub(crate) struct Shared {
 struct Local {
     shared: Arc<Shared>,
     cluster: Arc<Cluster>,
-    consumer: Arc<StreamConsumer<Link>>,
+    /// Reads partitions that have met their ends.
+    tail: Arc<StreamConsumer<Link>>,
+    /// What `tail` says of its connections. The other has none while nobody is behind.
     link: Link,
+    /// Reads those that have not.
+    catch_up: Arc<StreamConsumer<Link>>,
     copier: RefCell<Copier>,
     sieve: RefCell<Option<Box<dyn Sieve>>>,
     topics: RefCell<BTreeMap<Arc<str>, Followed>>,
@@ -183,14 +195,17 @@ fn run(
     let ran = runtime.map_err(|e| e.to_string()).and_then(|runtime| {
         let _entered = runtime.enter();
         let link = Link::default();
-        let config = client::consumer_properties(options, &USUAL);
-        let consumer = client::create(&config, link.clone()).map_err(|e| e.to_string())?;
+        let consumer = |own: (&'static str, &'static str), link: Link| {
+            let config = client::consumer_properties(options, &[&USUAL[..], &[own]].concat());
+            client::create(&config, link).map(Arc::new).map_err(|e| e.to_string())
+        };
         let local = Rc::new(Local {
             copier: RefCell::new(shared.copies.copier()),
             shared: Arc::clone(shared),
             cluster,
-            consumer: Arc::new(consumer),
+            tail: consumer(TAIL, link.clone())?,
             link,
+            catch_up: consumer(CATCH_UP, Link::default())?,
             sieve: RefCell::new(sieve),
             topics: RefCell::default(),
             retry: Cell::new(false),
@@ -217,7 +232,8 @@ async fn copy(local: &Rc<Local>, mut stopped: watch::Receiver<bool>) {
         tokio::select! {
             biased;
             _ = stopped.changed() => return,
-            said = local.consumer.recv() => local.hear(said.err()),
+            said = local.tail.recv() => local.hear(said.err()),
+            said = local.catch_up.recv() => local.hear(said.err()),
             _ = down.changed() => local.tell_all(),
             () = &mut look, if looking => looking = false,
             () = local.shared.nudge.notified(), if !looking => {

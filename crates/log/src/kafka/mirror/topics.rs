@@ -7,13 +7,19 @@ use std::{
     sync::Arc,
 };
 
-use rdkafka::{TopicPartitionList, consumer::Consumer};
+use rdkafka::{
+    TopicPartitionList,
+    consumer::{Consumer, StreamConsumer},
+};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{Local, choice::names_topics, follow::follow};
 use crate::{
     Freshness, Log, LogError, Offset, TopicInfo, TopicPartition,
-    kafka::admin::{Cluster, Reach},
+    kafka::{
+        admin::{Cluster, Reach},
+        client::Link,
+    },
 };
 
 /// A topic that is being copied.
@@ -34,6 +40,8 @@ pub(super) struct Part {
     pub(super) at_end: Cell<bool>,
     /// It has been at its end once.
     pub(super) complete: Cell<bool>,
+    /// The consumer for those that are behind reads it.
+    pub(super) catches_up: Cell<bool>,
     /// The broker has no record at the offset that we asked for.
     pub(super) lost: Cell<bool>,
     reach: Cell<Reach>,
@@ -162,6 +170,7 @@ impl Local {
                         next: Cell::new(next.0),
                         at_end: Cell::new(false),
                         complete: Cell::new(next >= reach.end),
+                        catches_up: Cell::new(false),
                         lost: Cell::new(false),
                         reach: Cell::new(*reach),
                         task: RefCell::new(None),
@@ -176,25 +185,46 @@ impl Local {
     }
 
     fn assign(self: &Rc<Self>, part: &Rc<Part>) -> Result<(), LogError> {
+        part.catches_up.set(part.next.get() < part.reach.get().end.0);
         let failed = |why: String| LogError::Away(format!("{} cannot be read ({why})", part.id));
+        let consumer = self.consumer_of(part);
         // Before it is assigned, so that all its records come by its own queue.
-        let queue = self
-            .consumer
-            .split_partition_queue(&part.id.topic, part.id.partition as i32);
+        let queue = consumer.split_partition_queue(&part.id.topic, part.id.partition as i32);
         let queue = queue.ok_or_else(|| failed("librdkafka knows no such partition".to_owned()))?;
         let place = places(part, rdkafka::Offset::Offset(part.next.get().cast_signed()));
-        self.consumer
-            .incremental_assign(&place)
-            .map_err(|e| failed(e.to_string()))?;
+        consumer.incremental_assign(&place).map_err(|e| failed(e.to_string()))?;
         let task = tokio::task::spawn_local(follow(Rc::clone(self), Rc::clone(part), queue));
         *part.task.borrow_mut() = Some(task);
         Ok(())
     }
 
+    /// A partition that was behind has met its end: from now on it is read where it may be waited for.
+    pub(super) fn hand_over(self: &Rc<Self>, part: &Rc<Part>) {
+        self.unassign(part);
+        // Whatever came since is little.
+        let end = Offset(part.next.get());
+        part.reach.set(Reach {
+            end,
+            ..part.reach.get()
+        });
+        if let Err(error) = self.assign(part) {
+            tracing::debug!(%error, "a partition is tried again");
+            part.lost.set(true);
+            self.shared.look();
+        }
+    }
+
     fn unassign(&self, part: &Part) {
         let place = places(part, rdkafka::Offset::Invalid);
-        if let Err(error) = self.consumer.incremental_unassign(&place) {
+        if let Err(error) = self.consumer_of(part).incremental_unassign(&place) {
             tracing::debug!(partition = %part.id, %error, "a partition could not be given up");
+        }
+    }
+
+    fn consumer_of(&self, part: &Part) -> &Arc<StreamConsumer<Link>> {
+        match part.catches_up.get() {
+            true => &self.catch_up,
+            false => &self.tail,
         }
     }
 
