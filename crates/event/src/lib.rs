@@ -83,3 +83,4 @@ pub use records::{EncodedRecord, EncodedRecords};
 pub use session::SESSION_SETTINGS;
 pub use table::Table;
 pub use topic::topic_name;
+pub use values::temporal::utc_date_time;

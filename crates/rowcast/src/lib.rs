@@ -14,4 +14,3 @@ mod serving;
 pub mod settings;
 pub mod stop;
 pub mod tail;
-mod utc;

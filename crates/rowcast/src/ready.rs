@@ -7,12 +7,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use rowcast_connect::ConnectorStatus;
+use rowcast_event::utc_date_time;
 use rowcast_gateway::Gateway;
 use rowcast_log::{Freshness, Log};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{logs::Served, utc};
+use crate::logs::Served;
 
 /// How long topics are waited for that may be gone or not made yet.
 ///
@@ -89,7 +90,7 @@ impl Readiness {
             Some(reason) => json!({ "ready": false, "reason": reason }),
         };
         if let Some(since_ms) = stale {
-            let sentence = format!("stale since {}: Kafka is away", utc::date_time(since_ms));
+            let sentence = format!("stale since {}: Kafka is away", utc_date_time(since_ms));
             body["stale"] = sentence.into();
             body["stale_since_ms"] = since_ms.into();
         }

@@ -126,6 +126,17 @@ pub(crate) fn write_zoned_timestamp(text: &[u8], fraction_digits: u8, out: &mut 
     Ok(Fidelity::Exact)
 }
 
+/// `2026-11-25T03:24:26Z`, RFC 3339 in UTC, of milliseconds since 1970: as values are written, for people.
+pub fn utc_date_time(ms: i64) -> String {
+    let seconds = ms.div_euclid(1000);
+    let mut text = Vec::new();
+    push_date(CivilDate::from_days(seconds.div_euclid(SECONDS_PER_DAY)), &mut text);
+    text.push(b'T');
+    push_clock(seconds.rem_euclid(SECONDS_PER_DAY) * MICROS_PER_SECOND, &mut text);
+    text.push(b'Z');
+    String::from_utf8(text).expect("digits and signs are ASCII")
+}
+
 /// `"11:51:30.123789Z"`: turned to UTC within the day, with the fraction digits it needs.
 pub(crate) fn write_zoned_time(text: &[u8], out: &mut Vec<u8>) -> Written {
     let (micros, rest) = take_clock(text)?;
@@ -192,5 +203,18 @@ fn push_needed_fraction(micros: i64, out: &mut Vec<u8>) {
         while out.last() == Some(&b'0') {
             out.pop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::utc_date_time;
+
+    #[test]
+    fn moments_are_written_in_utc() {
+        assert_eq!(utc_date_time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc_date_time(951_782_399_999), "2000-02-28T23:59:59Z");
+        assert_eq!(utc_date_time(951_782_400_000), "2000-02-29T00:00:00Z");
+        assert_eq!(utc_date_time(1_795_577_066_000), "2026-11-25T03:24:26Z");
     }
 }
