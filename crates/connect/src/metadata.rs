@@ -6,14 +6,11 @@
 use std::sync::Arc;
 
 use rowcast_log::{
-    Appender, Log, LogError, Memory, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId,
+    Appender, Log, LogError, Memory, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId, scan,
 };
 use tokio::sync::Mutex;
 
 use crate::clock::now_ns;
-
-/// Bytes read at once when an internal topic is scanned at start.
-const SCAN_BYTES: usize = 1024 * 1024;
 
 /// The internal topics of one log.
 pub(crate) struct MetadataTopics {
@@ -55,17 +52,10 @@ impl MetadataTopics {
             topic: topic.name,
             partition: 0,
         };
-        let mut from: Offset = self.log.earliest(&partition)?;
-        loop {
-            let chunk = self.log.read(&partition, from, SCAN_BYTES)?;
-            if chunk.is_empty() {
-                return Ok(());
-            }
-            for record in chunk.records() {
-                each(record.key.unwrap_or_default(), record.value);
-            }
-            from = chunk.next_offset();
-        }
+        scan(&*self.log, &partition, Offset(0), |record| {
+            each(record.key.unwrap_or_default(), record.value);
+            Ok(())
+        })
     }
 
     /// Appends one record; it is durable when this returns.

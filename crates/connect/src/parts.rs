@@ -12,11 +12,8 @@ use std::{
 };
 
 use rowcast_event::Lsn;
-use rowcast_log::{Log, LogError, Offset, Record, TopicPartition};
+use rowcast_log::{Log, LogError, Offset, Record, TopicPartition, scan};
 use serde::Deserialize;
-
-/// Bytes read at once.
-const READ_BYTES: usize = 1024 * 1024;
 
 /// How much of one transaction a partition holds: all changes below `lsn`, and `count` records at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,17 +41,8 @@ struct SourceBlock {
 /// Reads what a partition holds from `from` on.
 pub(crate) fn read(log: &dyn Log, partition: &TopicPartition, from: Offset) -> Result<Parts, LogError> {
     let mut counting = Counting::default();
-    let mut from = from.max(log.earliest(partition)?);
-    loop {
-        let chunk = log.read(partition, from, READ_BYTES)?;
-        if chunk.is_empty() {
-            return Ok(counting.parts);
-        }
-        for record in chunk.records() {
-            counting.take(&record, partition)?;
-        }
-        from = chunk.next_offset();
-    }
+    scan(log, partition, from, |record| counting.take(record, partition))?;
+    Ok(counting.parts)
 }
 
 /// Counts records in the order of the partition.

@@ -29,6 +29,7 @@ mod partition;
 mod partitioner;
 mod pick;
 mod recovery;
+mod scan;
 mod segment;
 mod storage;
 mod sync;
@@ -45,6 +46,7 @@ pub use follow::ReadOnlyLog;
 pub use kafka::{KafkaCopies, KafkaLog, KafkaOptions, NameOf, Sieve, Start, Tail, TopicChoice};
 pub use partitioner::partition_of;
 pub use pick::{Picked, read_at};
+pub use scan::scan;
 #[doc(hidden)]
 pub use storage::Storage;
 pub use view_index::ViewIndex;

@@ -2,16 +2,13 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use crate::{EmbeddedLog, Log, LogError, Offset, Record, TopicPartition};
+use crate::{EmbeddedLog, Log, LogError, Offset, Record, TopicPartition, scan};
 
 /// Topics that Rowcast keeps for itself begin so.
 const INTERNAL: &str = "__rowcast_";
 
 /// In its records every topic that a capture writes is named.
 const SCHEMAS: &str = "__rowcast_schemas";
-
-/// Bytes of a copy that are read at a time to find the names in it.
-const READ_BYTES: usize = 1 << 20;
 
 /// Tells which topic a record of `__rowcast_schemas` is about: the log itself looks into no value.
 pub type NameOf = Arc<dyn Fn(&Record<'_>) -> Option<String> + Send + Sync>;
@@ -67,17 +64,10 @@ impl Names {
         };
         let partitions = copies.topic(SCHEMAS).map_or_else(Vec::new, |topic| topic.all());
         for partition in partitions {
-            let mut from = copies.earliest(&partition)?;
-            loop {
-                let chunk = copies.read(&partition, from, READ_BYTES)?;
-                if chunk.is_empty() {
-                    break;
-                }
-                for record in chunk.records() {
-                    names.learn(SCHEMAS, &record);
-                }
-                from = chunk.next_offset().max(Offset(from.0 + 1));
-            }
+            scan(copies, &partition, Offset(0), |record| {
+                names.learn(SCHEMAS, record);
+                Ok(())
+            })?;
         }
         Ok(names)
     }

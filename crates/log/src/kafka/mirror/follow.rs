@@ -18,6 +18,7 @@ use crate::{
         client::Link,
         message::{Encoded, with_record},
     },
+    scan,
 };
 
 /// Bytes that are copied before readers are shown them although more is there.
@@ -29,9 +30,6 @@ const WRITE_BYTES_MAX: usize = 1 << 20;
 ///
 /// A writer that wakes up late can repeat no more than it had on its way: that is far less.
 const SIEVE_OFFSETS: u64 = 10_000;
-
-/// Bytes of a copy read at a time for the sieve.
-const SIEVE_READ_BYTES: usize = 1 << 20;
 
 /// Copies until the task is ended, the broker does not know our place, or a partition that was behind has met its end.
 pub(super) async fn follow(local: Rc<Local>, part: Rc<Part>, queue: StreamPartitionQueue<Link>) {
@@ -146,16 +144,8 @@ fn warm_up(local: &Local, id: &TopicPartition) -> Result<(), LogError> {
     sieve.begins(id);
     let copies = Arc::clone(&local.shared.copies);
     let end = copies.end(id)?.borrow().0;
-    let mut from = copies.earliest(id)?.max(Offset(end.saturating_sub(SIEVE_OFFSETS)));
-    while from.0 < end {
-        let chunk = copies.read(id, from, SIEVE_READ_BYTES)?;
-        if chunk.is_empty() {
-            break;
-        }
-        for record in chunk.records() {
-            sieve.keeps(id, &record);
-        }
-        from = chunk.next_offset();
-    }
-    Ok(())
+    scan(&*copies, id, Offset(end.saturating_sub(SIEVE_OFFSETS)), |record| {
+        sieve.keeps(id, record);
+        Ok(())
+    })
 }
