@@ -84,6 +84,8 @@ pub struct KafkaLog {
     direct: Direct,
     cluster: Arc<Cluster>,
     options: Arc<KafkaOptions>,
+    /// Of a log that writes beside one with copies: that one.
+    beside: Option<Arc<KafkaLog>>,
     /// Of a log without copies: nobody tells it of topics.
     unchanged: watch::Sender<u64>,
 }
@@ -121,8 +123,37 @@ impl KafkaLog {
             direct: Direct::new(&options)?,
             cluster,
             options,
+            beside: None,
             unchanged: watch::Sender::new(0),
         }))
+    }
+
+    /// A log without copies on the same cluster, for who writes in this process. A topic that it makes is copied here at
+    /// once: Kafka tells nobody of topics that are made, and who starts Rowcast for the first time would look at an empty
+    /// page until copies ask next.
+    pub fn writer(self: &Arc<Self>) -> Result<Arc<KafkaLog>, LogError> {
+        Ok(Arc::new(KafkaLog {
+            mirror: None,
+            copies: None,
+            direct: blocking(|| Direct::new(&self.options))?,
+            cluster: Arc::clone(&self.cluster),
+            options: Arc::clone(&self.options),
+            beside: Some(Arc::clone(self)),
+            unchanged: watch::Sender::new(0),
+        }))
+    }
+
+    /// Has a topic copied that was made, where copies are.
+    fn has_made(&self, topic: &TopicInfo) -> Result<(), LogError> {
+        self.copied(&topic.name, |copy| copy.is_some_and(|copy| copy.epoch == topic.epoch))?;
+        if let Some(beside) = &self.beside
+            && beside.topic(&topic.name).is_none()
+            && let Err(error) = beside.has_made(topic)
+        {
+            // The copy comes later; nothing that is written depends on it.
+            tracing::debug!(topic = &*topic.name, %error, "a new topic is not copied yet");
+        }
+        Ok(())
     }
 
     /// Waits until the copies are as wanted, after a change that this process made.
@@ -160,7 +191,7 @@ impl Log for KafkaLog {
     fn ensure_topic(&self, topic: &str, creation: &TopicCreation) -> Result<TopicInfo, LogError> {
         blocking(|| {
             let info = self.cluster.ensure(topic, creation)?;
-            self.copied(topic, |copy| copy.is_some_and(|copy| copy.epoch == info.epoch))?;
+            self.has_made(&info)?;
             Ok(info)
         })
     }

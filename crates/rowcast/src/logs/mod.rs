@@ -2,8 +2,6 @@
 //! copies of its topics otherwise.
 
 #[cfg(feature = "kafka")]
-mod announcing;
-#[cfg(feature = "kafka")]
 mod on_kafka;
 #[cfg(not(feature = "kafka"))]
 mod without_kafka;

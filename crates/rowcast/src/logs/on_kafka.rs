@@ -10,7 +10,7 @@ use rowcast_log::{
 use rowcast_postgres::ConnectorConfig;
 use serde::Deserialize;
 
-use super::{Logs, Served, announcing::Announcing};
+use super::{Logs, Served};
 use crate::{
     ready::{Awaited, Names, is_called},
     settings::{KafkaSettings, Role, Settings},
@@ -33,25 +33,13 @@ pub(super) fn open(
     kafka: &KafkaSettings,
     connectors: &[ConnectorConfig],
 ) -> Result<Logs> {
-    let served = match role.serves() {
-        true => Some(serve(settings, kafka, connectors)?),
-        false => None,
-    };
-    let written = match role.captures() {
-        true => Some(KafkaLog::open(options(kafka), None)? as Arc<dyn Log>),
-        false => None,
-    };
-    let written = match (written, &served) {
-        (Some(log), Some(served)) => Some(Arc::new(Announcing {
-            log,
-            copies: served.log.clone(),
-        }) as Arc<dyn Log>),
-        (written, _) => written,
-    };
-    Ok(Logs { written, served })
-}
-
-fn serve(settings: &Settings, kafka: &KafkaSettings, connectors: &[ConnectorConfig]) -> Result<Served> {
+    if !role.serves() {
+        let written = KafkaLog::open(options(kafka), None)?;
+        return Ok(Logs {
+            written: Some(written),
+            served: None,
+        });
+    }
     let (topics, awaited) = choose(&settings.topics, connectors);
     let copies = KafkaCopies {
         data_dir: settings.data_dir.clone(),
@@ -60,7 +48,14 @@ fn serve(settings: &Settings, kafka: &KafkaSettings, connectors: &[ConnectorConf
         sieve: Some(Box::new(Once(Repeats::default()))),
     };
     let log = KafkaLog::open(options(kafka), Some(copies))?;
-    Ok(Served { log, awaited })
+    let written = match role.captures() {
+        true => Some(log.writer()? as Arc<dyn Log>),
+        false => None,
+    };
+    Ok(Logs {
+        written,
+        served: Some(Served { log, awaited }),
+    })
 }
 
 /// Leaves out of the copies what a topic holds twice: what clients are shown, they are shown once.
