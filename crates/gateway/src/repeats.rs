@@ -17,6 +17,8 @@ use std::{
 use rowcast_log::{Record, TopicPartition};
 use serde::Deserialize;
 
+use crate::wrapping::Wrapping;
+
 /// Sources of one partition that are told apart. A topic has one; some people route a few databases' shards into it. Of
 /// more than these nothing is taken for a repeat.
 const SOURCES_MAX: usize = 64;
@@ -32,6 +34,7 @@ const TOMBSTONES_MAX: usize = 4096;
 #[derive(Default)]
 pub struct Repeats {
     partitions: HashMap<TopicPartition, Partition>,
+    wrapping: Wrapping,
     hasher: RandomState,
 }
 
@@ -80,20 +83,9 @@ struct Place {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
-    source: Option<Source<'a>>,
+    source: Source<'a>,
     #[serde(borrow)]
-    op: Option<Cow<'a, str>>,
-    /// With `schemas.enable` everything is one level down.
-    #[serde(borrow)]
-    payload: Option<Payload<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow)]
-    source: Option<Source<'a>>,
-    #[serde(borrow)]
-    op: Option<Cow<'a, str>>,
+    op: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +118,7 @@ impl Repeats {
         let Some(value) = record.value else {
             return key.is_some_and(|key| seen.tombstones.remove(&key));
         };
-        let Some((source, op)) = read(value) else {
+        let Some(Envelope { source, op }) = read(self.wrapping.unwrap(value).payload) else {
             return false;
         };
         let place = Place {
@@ -136,7 +128,7 @@ impl Repeats {
             },
             after: after(&source.sequence),
             lsn: source.lsn,
-            key: record.key.map(|key| self.hasher.hash_one((key, &*op))),
+            key: key.map(|key| self.hasher.hash_one((key, &*op))),
         };
         if !seen.sources.contains_key(&*source.name) && seen.sources.len() < SOURCES_MAX {
             seen.sources
@@ -165,23 +157,19 @@ impl Frontier {
             furthest.after = place.after.unwrap_or(furthest.after);
             return furthest.has(place);
         }
-        match place.after {
-            None if self.finished.contains(&place.id) => true,
-            // It comes after the furthest one's end, and that behind its changes.
-            None => {
-                let after = furthest.lsn;
-                self.go_on(place, after);
-                false
-            }
-            Some(after) if after < furthest.after && place.id.ts_us <= self.ts_us => true,
-            Some(after) => {
-                self.go_on(place, after);
-                false
-            }
+        let is_behind = match place.after {
+            None => self.finished.contains(&place.id),
+            Some(after) => after < furthest.after && place.id.ts_us <= self.ts_us,
+        };
+        if !is_behind {
+            // Who does not say so comes after the furthest one's end, and that lies behind its changes.
+            let furthest_lsn = furthest.lsn;
+            self.go_on(place, furthest_lsn);
         }
+        is_behind
     }
 
-    fn go_on(&mut self, place: &Place, after: i64) {
+    fn go_on(&mut self, place: &Place, after_at_least: i64) {
         if let Some(finished) = self.transaction.take() {
             if self.finished.len() == FINISHED_MAX {
                 self.finished.pop_front();
@@ -191,7 +179,7 @@ impl Frontier {
         self.ts_us = self.ts_us.max(place.id.ts_us);
         self.transaction = Some(Transaction {
             id: place.id,
-            after: place.after.unwrap_or(after),
+            after: place.after.unwrap_or(after_at_least),
             lsn: place.lsn,
             keys: place.key.into_iter().collect(),
         });
@@ -211,15 +199,12 @@ impl Transaction {
     }
 }
 
-/// The source block and the operation of a change that was streamed from PostgreSQL.
-fn read(value: &[u8]) -> Option<(Source<'_>, Cow<'_, str>)> {
-    let envelope: Envelope<'_> = serde_json::from_slice(value).ok()?;
-    let (source, op) = match envelope.payload {
-        Some(payload) => (payload.source?, payload.op?),
-        None => (envelope.source?, envelope.op?),
-    };
-    let is_streamed = source.snapshot.as_deref().is_none_or(|marker| marker == "false");
-    (is_streamed && matches!(&*op, "c" | "u" | "d" | "t")).then_some((source, op))
+/// A change that was streamed from PostgreSQL.
+fn read(payload: &[u8]) -> Option<Envelope<'_>> {
+    let envelope: Envelope<'_> = serde_json::from_slice(payload).ok()?;
+    let marker = envelope.source.snapshot.as_deref();
+    let is_streamed = marker.is_none_or(|marker| marker == "false");
+    (is_streamed && matches!(&*envelope.op, "c" | "u" | "d" | "t")).then_some(envelope)
 }
 
 /// The first of `["24023128","24023416"]`: where the transaction before this one ended.
