@@ -183,18 +183,7 @@ impl Connector {
         self.status.set(ConnectorState::Streaming);
         self.metrics.streaming.set(1);
         tracing::info!(connector = %self.config.name, "streaming");
-        let pipeline = match pipeline {
-            Some(pipeline) => pipeline,
-            none => none.insert(self.pipeline(&state)?),
-        };
-        // Now that the slot is ours and other writers are fenced, nobody else goes on with it.
-        let known = store.load()?;
-        if let Some(known) = &known {
-            pipeline.begin_after(known, &mut state);
-        }
-        if known.as_ref() != Some(&state) {
-            store.save(&state).await?;
-        }
+        let pipeline = pipeline.as_mut().expect("what is open has its pipeline");
         pipeline.stream(stream, &store, &mut state, &mut self.stop).await
     }
 
@@ -235,13 +224,13 @@ impl Connector {
         self.told_unmatched = unmatched;
     }
 
-    /// Checks, and the snapshot if there is one to take. `None`: told to stop.
+    /// Checks, the pipeline, and the snapshot if there is one to take. `None`: told to stop.
     async fn open(
         &mut self,
         pipeline: &mut Option<Pipeline>,
         store: &StateStore,
     ) -> Result<Option<(State, Stream)>, ConnectorError> {
-        let Some(before) = self.remember_beginning(store).await? else {
+        let Some(mut before) = self.remember_beginning(store).await? else {
             return Ok(None);
         };
         if before.snapshot_done {
@@ -277,6 +266,18 @@ impl Connector {
         let mut reader = match opened {
             Opened::Stream(stream) => {
                 state.confirmed = state.confirmed.max(stream.confirmed_flush().0);
+                let pipeline = match pipeline {
+                    Some(pipeline) => pipeline,
+                    none => none.insert(self.pipeline(&state)?),
+                };
+                if pipeline.must_begin_anew() {
+                    // Only now, with the slot ours and other writers fenced, does nobody else go on with it.
+                    before = store.load()?.unwrap_or(before);
+                    pipeline.begin_after(&before, &mut state);
+                }
+                if before != state {
+                    store.save(&state).await?;
+                }
                 return Ok(Some((state, stream)));
             }
             Opened::Snapshot(reader) => reader,

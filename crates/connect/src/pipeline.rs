@@ -479,9 +479,6 @@ impl Pipeline {
 
     /// What another capture wrote down after `state` was read and before the slot was ours belongs to the beginning.
     pub(crate) fn begin_after(&mut self, known: &State, state: &mut State) {
-        if self.memory == Memory::Position {
-            return;
-        }
         state.confirmed = state.confirmed.max(known.confirmed);
         state.mark = known.mark;
         state.offsets.clone_from(&known.offsets);
