@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::{
     mark::{Mark, now_us},
@@ -44,6 +44,15 @@ pub(crate) fn insert_statement(marks: &[Mark]) -> String {
         "INSERT INTO orders(customer_name,product_name,status) VALUES {}",
         rows.join(",")
     )
+}
+
+/// Inserts one row with this number, as of now.
+pub(crate) fn insert_row(connection: &mut Connection, sequence: u64) -> Result<()> {
+    let mark = Mark {
+        sequence,
+        sent_us: now_us(),
+    };
+    connection.query(&insert_statement(&[mark])).map(drop).context("a row")
 }
 
 /// Statements of one connection, pipelined: a thread reads the answers.

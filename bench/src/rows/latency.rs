@@ -11,8 +11,7 @@ use anyhow::Result;
 
 use crate::{
     bench::{Bench, Database, Peers},
-    feed::insert_statement,
-    mark::{Mark, now_us},
+    feed::insert_row,
     peers::{centrifuge, replaced_stack},
     product::Installation,
     relay::Relay,
@@ -91,10 +90,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
 pub(crate) fn attach(database: &Database, client: &mut Subscriber) -> Result<()> {
     let mut connection = database.connect()?;
     for _ in 0..300 {
-        connection.query(&insert_statement(&[Mark {
-            sequence: 0,
-            sent_us: now_us(),
-        }]))?;
+        insert_row(&mut connection, 0)?;
         if client.wait_for(0, Duration::from_millis(200))?.is_some() {
             // Rows of attempts whose answer was late may still be on their way; they are uncounted, too.
             return Ok(());
@@ -128,10 +124,7 @@ fn commit_to_client(
     receive: &mut dyn FnMut(u64) -> Result<Instant>,
 ) -> Result<Duration> {
     connection.query("BEGIN")?;
-    connection.query(&insert_statement(&[Mark {
-        sequence,
-        sent_us: now_us(),
-    }]))?;
+    insert_row(connection, sequence)?;
     let sent = Instant::now();
     connection.send("COMMIT")?;
     let received = receive(sequence)?;

@@ -7,9 +7,8 @@ use anyhow::Result;
 use crate::{
     bench::{Bench, Peers},
     broker::Broker,
-    feed::insert_statement,
+    feed::insert_row,
     generator::Generator,
-    mark::{Mark, now_us},
     peers::replaced_stack,
     process,
     product::Installation,
@@ -23,11 +22,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
     let database = bench.database()?;
     let broker = Broker::start(bench, "idle")?;
     let capture = Installation::capture(bench, &database, &broker.address(), &[])?.start_streaming(&database)?;
-    let first = Mark {
-        sequence: 0,
-        sent_us: now_us(),
-    };
-    database.connect()?.query(&insert_statement(&[first]))?;
+    insert_row(&mut database.connect()?, 0)?;
     let gateway = Installation::gateway(bench, &broker.address(), &bench.folder().join("idle-copies")).start()?;
     let page = Subscriber::connect(&gateway.subscription())?;
     let clients = Generator::connect(bench, &gateway.plain(), 1_000)?;

@@ -5,8 +5,7 @@ use anyhow::Result;
 use crate::{
     bench::{Bench, Peers},
     broker::Broker,
-    feed::insert_statement,
-    mark::{Mark, now_us},
+    feed::insert_row,
     peers::replaced_stack,
     product::Installation,
     results::{Check, Measured, Row},
@@ -43,10 +42,7 @@ fn run(bench: &mut Bench, name: &str, how: &str, extra: &[(&str, &str)], bound_m
         let capturing = capture.start_streaming(&database)?;
         if round == 0 {
             // The gateway is ready once the topic is there, which the first commit makes.
-            database.connect()?.query(&insert_statement(&[Mark {
-                sequence: 0,
-                sent_us: now_us(),
-            }]))?;
+            insert_row(&mut database.connect()?, 0)?;
         }
         let serving = gateway.start()?;
         let mut client = Subscriber::connect(&serving.plain())?;

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::{
     bench::Bench,
     broker::Broker,
     byte_counter::ByteCounter,
-    feed::insert_statement,
+    feed::insert_row,
     generator::Generator,
-    mark::{Mark, now_us},
     product::{Installation, TOPIC},
     results::{Check, Measured, Row, figure},
     subscriber::Subscriber,
@@ -31,14 +30,14 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
     let broker = Broker::start_behind(bench, "reconnect", counter.port())?;
     counter.lead_to(broker.port())?;
     let capture = Installation::capture(bench, &database, &broker.address(), &[])?.start_streaming(&database)?;
-    insert(&mut database.connect()?, 0)?;
+    insert_row(&mut database.connect()?, 0)?;
     let gateway = Installation::gateway(bench, &broker.address(), &bench.folder().join("reconnect-copies")).start()?;
     let cursor = Subscriber::connect(&gateway.subscription())?.cursor()?;
     // Missed by all: row 0 again, which tells the load generator that a client is attached, and then those that it counts.
     let mut present = Subscriber::connect(&gateway.plain())?;
     let mut connection = database.connect()?;
     for sequence in 0..=MISSED_ROWS {
-        insert(&mut connection, sequence)?;
+        insert_row(&mut connection, sequence)?;
     }
     present.receive(MISSED_ROWS)?;
     drop(present);
@@ -88,14 +87,6 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
         ],
         ..Row::default()
     })
-}
-
-fn insert(connection: &mut crate::wire::Connection, sequence: u64) -> Result<()> {
-    let mark = Mark {
-        sequence,
-        sent_us: now_us(),
-    };
-    connection.query(&insert_statement(&[mark])).map(drop).context("a row")
 }
 
 /// The door for a client that has been here.
