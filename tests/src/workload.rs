@@ -13,7 +13,9 @@ use tokio_postgres::Client;
 
 use crate::{
     PATIENCE,
-    postgres::{self, DATABASE},
+    client::Follower,
+    oracle,
+    postgres::{self, DATABASE, Postgres},
     random::Random,
 };
 
@@ -48,6 +50,28 @@ pub async fn create_tables(client: &Client) -> anyhow::Result<()> {
         client.batch_execute(&sql).await?;
     }
     Ok(())
+}
+
+/// Both tables on this server, and an oracle that tells what was committed to them; how to ask it.
+pub async fn watched_tables(postgres: &Postgres) -> anyhow::Result<Client> {
+    let client = postgres.connect().await?;
+    create_tables(&client).await?;
+    oracle::create(&client).await?;
+    Ok(client)
+}
+
+/// A client for each table at this address.
+pub fn follow_tables(address: &str) -> [(&'static str, Follower); 2] {
+    TABLES.map(|table| (table, Follower::start(address, table, true)))
+}
+
+/// The same, once all of them are live.
+pub async fn follow_tables_live(address: &str) -> anyhow::Result<[(&'static str, Follower); 2]> {
+    let followers = follow_tables(address);
+    for (_, follower) in &followers {
+        follower.live().await?;
+    }
+    Ok(followers)
 }
 
 /// Both tables as `table.include.list` has them.

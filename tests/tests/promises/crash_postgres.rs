@@ -8,13 +8,11 @@ use anyhow::Result;
 use rowcast::demo::server::StopMode;
 use rowcast_tests::{
     checker::{self, Began},
-    client::Follower,
-    oracle,
     postgres::{Postgres, Version},
     process::Rowcast,
     random::Random,
     repetitions,
-    workload::{self, Load, TABLES},
+    workload::{self, Load},
 };
 
 /// Between two crashes.
@@ -51,15 +49,10 @@ async fn asynchronous_commits_that_a_crash_takes_back_were_never_delivered() -> 
 async fn stops(test: &str, version: Version, mode: StopMode, settings: &[(&str, &str)], times: usize) -> Result<()> {
     let mut random = Random::from_environment(test);
     let mut postgres = Postgres::start_with(version, settings)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    workload::watched_tables(&postgres).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
-    for (_, follower) in &followers {
-        follower.live().await?;
-    }
+    let followers = workload::follow_tables_live(rowcast.address()).await?;
 
     let load = Load::start(postgres.port(), 4, &mut random);
     for _ in 0..times {

@@ -19,9 +19,7 @@ use rowcast_tests::{
 async fn a_filter_changed_after_a_crash_keeps_every_change_once() -> Result<()> {
     let mut random = Random::from_environment("a_filter_changed_after_a_crash_keeps_every_change_once");
     let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     // Both tables stay in the publication; only what we take of it changes.
     database
         .batch_execute("CREATE PUBLICATION both_tables FOR TABLE ledger, journal")

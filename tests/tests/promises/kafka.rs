@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
     changes::{Row, RowChange, row},
     checker,
-    client::Follower,
     kafka::{Kafka, Record},
     oracle,
     postgres::{Postgres, Version},
@@ -39,9 +38,7 @@ async fn a_killed_capture_with_transactions_loses_and_repeats_nothing() -> Resul
 async fn kills(test: &str, exactly_once_support: &str, partitions: i32) -> Result<()> {
     let mut random = Random::from_environment(test);
     let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut kafka = Kafka::start().await?;
     for table in TABLES {
         kafka.topics().create(&topic(table), partitions, &[]).await?;
@@ -52,10 +49,7 @@ async fn kills(test: &str, exactly_once_support: &str, partitions: i32) -> Resul
     capture.logged(|line| line.contains("\"streaming\"")).await?;
     let mut gateway = Rowcast::gateway(&kafka.address(), &TABLES.map(topic))?;
     gateway.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(gateway.address(), table, true)));
-    for (_, follower) in &followers {
-        follower.live().await?;
-    }
+    let followers = workload::follow_tables_live(gateway.address()).await?;
 
     let load = Load::start(postgres.port(), 2, &mut random);
     for round in 0..repetitions(3, 100) {
@@ -114,9 +108,7 @@ async fn kills(test: &str, exactly_once_support: &str, partitions: i32) -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capture_that_stands_by_takes_over() -> Result<()> {
     let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let kafka = Kafka::start().await?;
     let mut first = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
     first.start_ready().await?;

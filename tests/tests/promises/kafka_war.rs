@@ -6,7 +6,6 @@ use std::{collections::HashSet, mem, time::Duration};
 use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
     checker,
-    client::Follower,
     kafka::{Kafka, Record},
     oracle,
     postgres::{Postgres, Version},
@@ -45,9 +44,7 @@ async fn a_capture_that_wakes_up_late_repeats_nothing_with_transactions() -> Res
 async fn war(test: &str, exactly_once_support: &str) -> Result<()> {
     let mut random = Random::from_environment(test);
     let postgres = Postgres::start_with(Version::Installed, &[WAL_SENDER_TIMEOUT])?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let kafka = Kafka::start().await?;
     let mut at_work = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
     at_work.set("exactly.once.support", exactly_once_support);
@@ -58,10 +55,7 @@ async fn war(test: &str, exactly_once_support: &str) -> Result<()> {
     standing_by.start().await?;
     let mut gateway = Rowcast::gateway(&kafka.address(), &TABLES.map(topic))?;
     gateway.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(gateway.address(), table, true)));
-    for (_, follower) in &followers {
-        follower.live().await?;
-    }
+    let followers = workload::follow_tables_live(gateway.address()).await?;
 
     let load = Load::start(postgres.port(), 2, &mut random);
     for _ in 0..repetitions(2, 30) {

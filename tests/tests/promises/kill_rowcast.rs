@@ -6,8 +6,6 @@ use std::time::Duration;
 use anyhow::Result;
 use rowcast_tests::{
     checker::{self, Began},
-    client::Follower,
-    oracle,
     postgres::{Postgres, Version},
     process::Rowcast,
     random::Random,
@@ -23,15 +21,10 @@ crate::on_every_postgres!(kill_dash_nine_at_random_moments_loses_and_repeats_not
 async fn kill_dash_nine_at_random_moments_loses_and_repeats_nothing(version: Version) -> Result<()> {
     let mut random = Random::from_environment("kill_dash_nine_at_random_moments_loses_and_repeats_nothing");
     let postgres = Postgres::start(version)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
-    for (_, follower) in &followers {
-        follower.live().await?;
-    }
+    let followers = workload::follow_tables_live(rowcast.address()).await?;
 
     let load = Load::start(postgres.port(), 4, &mut random);
     for _ in 0..repetitions(12, 200) {
@@ -51,15 +44,10 @@ async fn kill_dash_nine_at_random_moments_loses_and_repeats_nothing(version: Ver
 async fn kills_while_one_big_transaction_arrives_repeat_no_row() -> Result<()> {
     let mut random = Random::from_environment("kills_while_one_big_transaction_arrives_repeat_no_row");
     let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
-    for (_, follower) in &followers {
-        follower.live().await?;
-    }
+    let followers = workload::follow_tables_live(rowcast.address()).await?;
 
     for round in 0..repetitions(5, 40) {
         let (first, rows) = (round * 1_000_000, 1_000 + random.below(60_000));

@@ -15,9 +15,7 @@ crate::on_every_postgres!(the_oracle_tells_what_a_crashing_server_committed);
 async fn the_oracle_tells_what_a_crashing_server_committed(version: Version) -> Result<()> {
     let mut random = Random::from_environment("the_oracle_tells_what_a_crashing_server_committed");
     let mut postgres = Postgres::start(version)?;
-    let client = postgres.connect().await?;
-    workload::create_tables(&client).await?;
-    oracle::create(&client).await?;
+    workload::watched_tables(&postgres).await?;
     let load = Load::start(postgres.port(), 4, &mut random);
     for mode in [StopMode::Immediate, StopMode::Kill, StopMode::Fast] {
         load.wrote(200).await?;

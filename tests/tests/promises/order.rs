@@ -4,24 +4,20 @@
 use anyhow::Result;
 use rowcast_tests::{
     checker::{self, Began},
-    client::Follower,
-    oracle,
     postgres::{Postgres, Version},
     process::Rowcast,
     repetitions,
-    workload::{self, TABLES},
+    workload::{self},
 };
 
 crate::on_every_postgres!(interleaved_transactions_arrive_in_commit_order);
 
 async fn interleaved_transactions_arrive_in_commit_order(version: Version) -> Result<()> {
     let postgres = Postgres::start(version)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    let followers = workload::follow_tables(rowcast.address());
 
     let (early, late) = (postgres.connect().await?, postgres.connect().await?);
     for pair in 0..repetitions(100, 1_000) {

@@ -4,13 +4,12 @@
 use anyhow::{Context, Result, bail, ensure};
 use rowcast_tests::{
     checker::{self, Began},
-    client::Follower,
     oracle,
     postgres::{Postgres, Version},
     process::{Rowcast, SLOT},
     stall::{FOR_EVER, SYNC, Stall},
     until,
-    workload::{self, TABLES},
+    workload::{self},
 };
 use tokio_postgres::{Client, types::PgLsn};
 
@@ -26,12 +25,10 @@ crate::on_every_postgres!(the_log_goes_on_wherever_the_slot_stands);
 
 async fn the_log_goes_on_wherever_the_slot_stands(version: Version) -> Result<()> {
     let postgres = Postgres::start(version)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    let followers = workload::follow_tables(rowcast.address());
 
     // A table's first row waits for its shape to be durable; the others do not.
     database

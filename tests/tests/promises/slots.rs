@@ -12,7 +12,7 @@ use rowcast_tests::{
     process::{Rowcast, SLOT},
     random::Random,
     repetitions, until,
-    workload::{self, TABLES},
+    workload::{self},
 };
 
 /// The timeout of 2 s and the longest pause between two looks, 5 s; and three for a busy machine.
@@ -65,12 +65,10 @@ async fn kills_during_the_first_start_leave_one_slot() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_reader_of_the_slot_is_kept_out() -> Result<()> {
     let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut first = Rowcast::new(&postgres, &workload::include_list())?;
     first.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(first.address(), table, true)));
+    let followers = workload::follow_tables(first.address());
 
     let mut second = Rowcast::new(&postgres, &workload::include_list())?;
     second.start().await?;
@@ -117,9 +115,7 @@ async fn the_slot_is_taken_over_from_a_dead_predecessor() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_slot_is_taken_over_from_a_half_dead_predecessor() -> Result<()> {
     let postgres = Postgres::start_with(Version::Installed, &[("wal_sender_timeout", "2s")])?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut first = Rowcast::new(&postgres, &workload::include_list())?;
     first.start_ready().await?;
     let insert = "INSERT INTO ledger VALUES ($1, 1, 1, 'whose?')";
@@ -139,7 +135,7 @@ async fn the_slot_is_taken_over_from_a_half_dead_predecessor() -> Result<()> {
     eprintln!("taken over after {:.1} s", took.as_secs_f64());
     assert!(took < TAKE_OVER_MAX, "{took:?} is too long");
 
-    let followers = TABLES.map(|table| (table, Follower::start(second.address(), table, true)));
+    let followers = workload::follow_tables(second.address());
     followers[0].1.row(2).await?;
     first.signal("CONT")?;
     first.unready(|reason| reason.contains("in use")).await?;

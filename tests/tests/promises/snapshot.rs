@@ -6,7 +6,6 @@ use anyhow::Result;
 use rowcast_tests::{
     checker::{self, Began},
     client::Follower,
-    oracle,
     postgres::{Postgres, Version},
     process::Rowcast,
     random::Random,
@@ -25,9 +24,7 @@ crate::on_every_postgres!(
 async fn a_snapshot_under_four_writers_meets_the_stream_exactly(version: Version) -> Result<()> {
     let mut random = Random::from_environment("a_snapshot_under_four_writers_meets_the_stream_exactly");
     let postgres = Postgres::start(version)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     workload::fill(&database, ROWS).await?;
     for round in 1..=repetitions(2, 20) as i64 {
         let load = Load::start_after(postgres.port(), 4, &mut random, round * 100_000_000);
@@ -35,7 +32,7 @@ async fn a_snapshot_under_four_writers_meets_the_stream_exactly(version: Version
         let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
         rowcast.set("slot.name", &format!("round_{round}"));
         rowcast.start_ready().await?;
-        let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+        let followers = workload::follow_tables(rowcast.address());
         load.wrote(200).await?;
         load.stop().await?;
         for (_, follower) in &followers {
@@ -50,9 +47,7 @@ async fn a_snapshot_under_four_writers_meets_the_stream_exactly(version: Version
 async fn a_snapshot_killed_in_the_middle_begins_again(version: Version) -> Result<()> {
     let mut random = Random::from_environment("a_snapshot_killed_in_the_middle_begins_again");
     let postgres = Postgres::start(version)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     workload::fill(&database, ROWS).await?;
     let load = Load::start(postgres.port(), 2, &mut random);
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
@@ -63,7 +58,7 @@ async fn a_snapshot_killed_in_the_middle_begins_again(version: Version) -> Resul
         rowcast.start().await?;
     }
     rowcast.ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    let followers = workload::follow_tables(rowcast.address());
     load.stop().await?;
     for (_, follower) in &followers {
         follower.live().await?;

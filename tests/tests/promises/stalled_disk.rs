@@ -6,14 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
     checker::{self, Began},
-    client::Follower,
-    oracle,
     postgres::{Postgres, Version},
     process::{Rowcast, SLOT, signal},
     repetitions,
     stall::{FOR_EVER, SYNC, Stall, WRITE},
     until,
-    workload::{self, TABLES},
+    workload::{self},
 };
 use tokio_postgres::Client;
 
@@ -25,7 +23,7 @@ const ANSWERS: usize = 5;
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_to_a_keepalive_confirms_what_is_not_durable() -> Result<()> {
     let (postgres, database, mut rowcast) = started(&[("wal_sender_timeout", "2s")], false).await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    let followers = workload::follow_tables(rowcast.address());
     database.batch_execute("CREATE TABLE other (n int)").await?;
     insert(&database, 1, 1).await?;
     followers[0].1.row(1).await?;
@@ -82,7 +80,7 @@ async fn a_disk_that_syncs_nothing_costs_no_connection() -> Result<()> {
 
 async fn outlasts(call: &str, one_core: bool) -> Result<()> {
     let (postgres, database, rowcast) = started(&[("wal_sender_timeout", "1s")], one_core).await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    let followers = workload::follow_tables(rowcast.address());
     insert(&database, 1, 1).await?;
     followers[0].1.row(1).await?;
     let walsender = Walsender::of(&database).await?;
@@ -101,7 +99,7 @@ async fn outlasts(call: &str, one_core: bool) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_disk_takes_a_huge_transaction_on_one_connection() -> Result<()> {
     let (_postgres, database, rowcast) = started(&[("wal_sender_timeout", "1s")], false).await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    let followers = workload::follow_tables(rowcast.address());
     insert(&database, 1, 1).await?;
     followers[0].1.row(1).await?;
     let walsender = Walsender::of(&database).await?;
@@ -118,9 +116,7 @@ async fn a_slow_disk_takes_a_huge_transaction_on_one_connection() -> Result<()> 
 
 async fn started(settings: &[(&str, &str)], one_core: bool) -> Result<(Postgres, Client, Rowcast)> {
     let postgres = Postgres::start_with(Version::Installed, settings)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     if one_core {
         rowcast.on_one_core();

@@ -3,23 +3,19 @@
 use anyhow::Result;
 use rowcast_tests::{
     checker::{self, Began},
-    client::Follower,
-    oracle,
     postgres::{Postgres, Version},
     process::Rowcast,
-    workload::{self, TABLES},
+    workload::{self},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_truncated_table_is_empty_for_everybody() -> Result<()> {
     let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.set("skipped.operations", "none");
     rowcast.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    let followers = workload::follow_tables(rowcast.address());
     let insert = "INSERT INTO ledger SELECT n, 1, n, 'row' FROM generate_series($1::bigint, $1 + 9) n";
     database.execute(insert, &[&1_i64]).await?;
     followers[0].1.row(10).await?;

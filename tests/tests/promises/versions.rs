@@ -6,13 +6,11 @@ use anyhow::Result;
 use rowcast::demo::server::StopMode;
 use rowcast_tests::{
     checker::{self, Began},
-    client::Follower,
-    oracle,
     postgres::{Postgres, Version},
     process::Rowcast,
     random::Random,
     repetitions,
-    workload::{self, Load, TABLES},
+    workload::{self, Load},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,17 +33,12 @@ async fn works(version: Version, major: u32) -> Result<()> {
     let mut random = Random::from_environment(&format!("postgres_{major}"));
     let mut postgres = Postgres::start(version)?;
     assert_eq!(postgres.major(), major);
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     workload::fill(&database, 1_000).await?;
     let load = Load::start(postgres.port(), 2, &mut random);
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
-    for (_, follower) in &followers {
-        follower.live().await?;
-    }
+    let followers = workload::follow_tables_live(rowcast.address()).await?;
     for _ in 0..repetitions(1, 20) {
         load.wrote(30).await?;
         tokio::time::sleep(random.pause(Duration::from_millis(300))).await;

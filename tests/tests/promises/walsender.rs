@@ -4,24 +4,20 @@
 use anyhow::Result;
 use rowcast_tests::{
     checker::{self, Began},
-    client::Follower,
-    oracle,
     postgres::{Postgres, Version},
     process::Rowcast,
     repetitions,
-    workload::{self, TABLES},
+    workload::{self},
 };
 
 /// T17: the transaction takes longer than `wal_sender_timeout`; feedback goes on meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_huge_transaction_outlasts_the_walsenders_timeout() -> Result<()> {
     let postgres = Postgres::start_with(Version::Installed, &[("wal_sender_timeout", "1s")])?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    let followers = workload::follow_tables(rowcast.address());
     let rows = repetitions(200_000, 2_000_000);
     let sql = format!("INSERT INTO ledger SELECT n, 1, n, repeat('huge ', 20) FROM generate_series(1, {rows}) n");
     let walsender = walsender(&database).await?;
@@ -39,12 +35,10 @@ async fn one_huge_transaction_outlasts_the_walsenders_timeout() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_process_goes_on_where_it_was() -> Result<()> {
     let postgres = Postgres::start_with(Version::Installed, &[("wal_sender_timeout", "1s")])?;
-    let database = postgres.connect().await?;
-    workload::create_tables(&database).await?;
-    oracle::create(&database).await?;
+    let database = workload::watched_tables(&postgres).await?;
     let mut rowcast = Rowcast::new(&postgres, &workload::include_list())?;
     rowcast.start_ready().await?;
-    let followers = TABLES.map(|table| (table, Follower::start(rowcast.address(), table, true)));
+    let followers = workload::follow_tables(rowcast.address());
     database
         .execute("INSERT INTO ledger VALUES (1, 1, 1, 'before')", &[])
         .await?;
