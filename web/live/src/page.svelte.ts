@@ -56,6 +56,8 @@ export class LivePage {
   beforeSettle: () => void = () => {};
   afterSettle: () => void = () => {};
 
+  /** The newest state. It is shown at once, but for "live", which a page in sight says with the rows that make it true. */
+  #newest: State = this.state;
   #client: Client | null = null;
   #table: Table | null = null;
   #scheduled = false;
@@ -131,20 +133,20 @@ export class LivePage {
     else if (after) this.view.put(after, changed);
     else if (change.key !== null) this.view.remove(change.key);
     const now = performance.timeOrigin + performance.now();
-    this.feed.add(change, this.columns, changed, now, this.state.phase === "live");
+    this.feed.add(change, this.columns, changed, now, this.#newest.phase === "live");
     this.#unspoken.set(change.op, (this.#unspoken.get(change.op) ?? 0) + 1);
     this.#speakSoon();
     this.#schedule();
   }
 
   #entered(state: State): void {
-    this.state = state;
-    if (state.phase === "live") {
-      this.failure = null;
-      this.#reloadedAt = 0;
-      this.#schedule();
-      this.#warm(0);
-    }
+    this.#newest = state;
+    if (state.phase !== "live" || document.hidden) this.state = state;
+    if (state.phase !== "live") return;
+    this.failure = null;
+    this.#reloadedAt = 0;
+    this.#schedule();
+    this.#warm(0);
   }
 
   #refused(failure: Failure): void {
@@ -195,6 +197,7 @@ export class LivePage {
     this.beforeSettle();
     const wait = this.#settle(now);
     this.#measure();
+    this.state = this.#newest;
     this.total = this.view.total;
     this.found = this.view.found;
     this.items = this.feed.items;
@@ -213,7 +216,7 @@ export class LivePage {
       if (now < due) return due - now;
       this.#reload = false;
       this.view.replace(this.#table.rows.values());
-      this.#reloadedAt = this.state.phase === "loading" ? performance.now() : 0;
+      this.#reloadedAt = this.#newest.phase === "loading" ? performance.now() : 0;
       return null;
     }
     this.view.settle(now, this.#calm.matches || document.hidden ? 0 : LEAVE_MS);
