@@ -101,6 +101,21 @@ impl EmbeddedLog {
         let shared = Shared::open(data_dir, None, options)?;
         Ok(Arc::new(EmbeddedLog { shared }))
     }
+
+    /// The topic, if it exists: known here, so there is always an answer.
+    pub fn topic(&self, topic: &str) -> Option<TopicInfo> {
+        self.shared.topics.read().get(topic).map(|topic| topic.info.clone())
+    }
+
+    /// Every topic, likewise.
+    pub fn topics(&self) -> Vec<TopicInfo> {
+        self.shared
+            .topics
+            .read()
+            .values()
+            .map(|topic| topic.info.clone())
+            .collect()
+    }
 }
 
 impl Shared {
@@ -302,17 +317,12 @@ impl Log for EmbeddedLog {
         self.shared.delete_topic(topic)
     }
 
-    fn topic(&self, topic: &str) -> Option<TopicInfo> {
-        self.shared.topics.read().get(topic).map(|topic| topic.info.clone())
+    fn find_topic(&self, topic: &str) -> Result<Option<TopicInfo>, LogError> {
+        Ok(self.topic(topic))
     }
 
-    fn topics(&self) -> Vec<TopicInfo> {
-        self.shared
-            .topics
-            .read()
-            .values()
-            .map(|topic| topic.info.clone())
-            .collect()
+    fn find_topics(&self) -> Result<Vec<TopicInfo>, LogError> {
+        Ok(self.topics())
     }
 
     fn topics_changed(&self) -> watch::Receiver<u64> {

@@ -89,6 +89,14 @@ impl Cluster {
         Ok(found)
     }
 
+    /// Every topic, by name.
+    pub(crate) fn all(&self) -> Result<Vec<TopicInfo>, LogError> {
+        let names = self.names()?;
+        let mut topics = self.describe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
     /// The topic, if it exists.
     pub(crate) fn topic(&self, name: &str) -> Result<Option<TopicInfo>, LogError> {
         Ok(self.describe(&[name])?.pop())

@@ -97,7 +97,7 @@ impl fmt::Debug for KafkaLog {
 }
 
 impl KafkaLog {
-    /// Connects. With `copies`, reading is reading those, and [`Log::topics`] are the chosen ones; they are complete when
+    /// Connects. With `copies`, reading is reading those, and [`Log::find_topics`] finds those; they are complete when
     /// [`Log::freshness`] says so. Without, reading asks the brokers: a few round trips each time.
     pub fn open(options: KafkaOptions, copies: Option<KafkaCopies>) -> Result<Arc<KafkaLog>, LogError> {
         blocking(|| Self::open_now(options, copies))
@@ -147,13 +147,17 @@ impl KafkaLog {
     fn has_made(&self, topic: &TopicInfo) -> Result<(), LogError> {
         self.copied(&topic.name, |copy| copy.is_some_and(|copy| copy.epoch == topic.epoch))?;
         if let Some(beside) = &self.beside
-            && beside.topic(&topic.name).is_none()
+            && !beside.has_copy(&topic.name)
             && let Err(error) = beside.has_made(topic)
         {
             // The copy comes later; nothing that is written depends on it.
             tracing::debug!(topic = &*topic.name, %error, "a new topic is not copied yet");
         }
         Ok(())
+    }
+
+    fn has_copy(&self, topic: &str) -> bool {
+        self.copies.as_ref().is_some_and(|copies| copies.topic(topic).is_some())
     }
 
     /// Waits until the copies are as wanted, after a change that this process made.
@@ -207,27 +211,17 @@ impl Log for KafkaLog {
         blocking(|| self.cluster.empty(topic))
     }
 
-    fn topic(&self, topic: &str) -> Option<TopicInfo> {
+    fn find_topic(&self, topic: &str) -> Result<Option<TopicInfo>, LogError> {
         match &self.copies {
-            Some(copies) => copies.topic(topic),
-            None => said(blocking(|| self.cluster.topic(topic))).flatten(),
+            Some(copies) => Ok(copies.topic(topic)),
+            None => blocking(|| self.cluster.topic(topic)),
         }
     }
 
-    fn topics(&self) -> Vec<TopicInfo> {
+    fn find_topics(&self) -> Result<Vec<TopicInfo>, LogError> {
         match &self.copies {
-            Some(copies) => copies.topics(),
-            None => {
-                let all = blocking(|| {
-                    let names = self.cluster.names()?;
-                    let mut topics = self
-                        .cluster
-                        .describe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-                    topics.sort_by(|a, b| a.name.cmp(&b.name));
-                    Ok(topics)
-                });
-                said(all).unwrap_or_default()
-            }
+            Some(copies) => Ok(copies.topics()),
+            None => blocking(|| self.cluster.all()),
         }
     }
 
@@ -288,11 +282,4 @@ impl Log for KafkaLog {
         let copying = self.mirror.as_ref().and_then(|mirror| mirror.shared().failure());
         copying.or_else(|| self.copies.as_ref().and_then(|copies| copies.failure()))
     }
-}
-
-/// What a question without room for an error cannot answer with.
-fn said<T>(asked: Result<T, LogError>) -> Option<T> {
-    asked
-        .inspect_err(|error| tracing::warn!(%error, "Kafka's topics cannot be looked at"))
-        .ok()
 }
