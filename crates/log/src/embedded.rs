@@ -18,7 +18,7 @@ use crate::{
     Appender, Chunk, Epoch, Log, LogError, Offset, TopicCreation, TopicInfo, TopicPartition, WriterId,
     appender::EmbeddedAppender,
     checkpoint::{self, Checkpoint, RecoveryPoints},
-    directory::{self, Topic, Topics},
+    directory::{self, Origin, Topic, Topics},
     partition::Partition,
     recovery::Kind,
     storage::{Disk, Storage},
@@ -98,7 +98,7 @@ impl EmbeddedLog {
     ///
     /// Blocks for as long as the last few KiB of each topic take to read, or longer when an index file was lost.
     pub fn open(data_dir: &Path, options: EmbeddedOptions) -> Result<Arc<EmbeddedLog>, LogError> {
-        let shared = Shared::open(data_dir, None, options)?;
+        let shared = Shared::open(data_dir, Origin::Own, options)?;
         Ok(Arc::new(EmbeddedLog { shared }))
     }
 
@@ -119,13 +119,11 @@ impl EmbeddedLog {
 }
 
 impl Shared {
-    /// Opens a log of its own, or copies of a cluster's topics (`origin`).
-    pub(crate) fn open(
-        data_dir: &Path,
-        origin: Option<&str>,
-        options: EmbeddedOptions,
-    ) -> Result<Arc<Shared>, LogError> {
-        let kind = origin.map_or(Kind::Own, |_| Kind::Copy);
+    pub(crate) fn open(data_dir: &Path, origin: Origin<'_>, options: EmbeddedOptions) -> Result<Arc<Shared>, LogError> {
+        let kind = match origin {
+            Origin::Own => Kind::Own,
+            Origin::Cluster(_) | Origin::SomeCluster => Kind::Copy,
+        };
         let options = EmbeddedOptions {
             segment_bytes: options.segment_bytes.clamp(1, SEGMENT_BYTES_MAX),
             ..options
@@ -177,6 +175,11 @@ impl Shared {
         partition
             .cloned()
             .ok_or_else(|| LogError::UnknownPartition(id.to_string()))
+    }
+
+    /// The cluster is known now.
+    pub(crate) fn confirm_origin(&self, cluster: &str) -> Result<(), LogError> {
+        directory::check_origin(&*self.storage, &self.data_dir, Origin::Cluster(cluster))
     }
 
     pub(crate) fn check_writable(&self) -> Result<(), LogError> {

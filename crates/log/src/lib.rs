@@ -236,6 +236,11 @@ pub trait Log: Send + Sync + 'static {
     fn freshness(&self, _topic: &str) -> watch::Receiver<Freshness> {
         watch::Sender::new(Freshness::COMPLETE).subscribe()
     }
+    /// Why this log's origin cannot be reached at this moment, as far as is known: a sentence for operators. What is asked
+    /// of it, or appended to it, waits.
+    fn away(&self) -> Option<String> {
+        None
+    }
     /// Bytes on disk, for metrics.
     fn size_bytes(&self) -> u64;
     /// Why the log has stopped taking writes (full disk, failed fsync), if it has.

@@ -1,7 +1,8 @@
 //! Knows whether this process delivers, and says in one sentence why not: for `/health/ready`.
 //!
-//! Ready once everything that it was to serve is in its views; it stays so while Kafka is away, since clients are served
-//! what was copied, and says since when. Taking such gateways out of a balancer would turn a pause into an outage.
+//! A gateway is ready once everything that it was to serve is in its views; it stays so while Kafka is away, since clients
+//! are served what was copied, and says since when. Taking such gateways out of a balancer would turn a pause into an outage.
+//! Who captures is not ready while what it writes to is away.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -103,6 +104,10 @@ impl Readiness {
         if let Some(failure) = logs.filter_map(|log| log.failure()).next() {
             return Some(format!("the log has stopped: {failure}"));
         }
+        // Clients are served what there is; what is committed meanwhile waits.
+        if let Some(reason) = self.written.as_ref().and_then(|log| log.away()) {
+            return Some(reason);
+        }
         if let Some(reason) = self.views.as_ref().and_then(Views::incomplete) {
             return Some(reason);
         }
@@ -131,6 +136,9 @@ impl Views {
     fn incomplete(&self) -> Option<String> {
         if *self.complete.borrow() {
             return None;
+        }
+        if let Some(reason) = self.log.away() {
+            return Some(reason);
         }
         let topics = match self.log.find_topics() {
             Ok(topics) => topics,
@@ -183,10 +191,8 @@ async fn all_copied(log: &dyn Log, awaited: &Awaited) {
         let Some(name) = missing(&topics, &awaited.expected.all()) else {
             return;
         };
-        if tokio::time::timeout(EXPECTED_PATIENCE, changed.changed())
-            .await
-            .is_err()
-        {
+        let came = tokio::time::timeout(EXPECTED_PATIENCE, changed.changed()).await;
+        if came.is_err() && log.away().is_none() {
             tracing::warn!(topic = name, "Kafka has no such topic; it is served when it comes");
             return;
         }
