@@ -128,10 +128,18 @@ impl Connector {
         let mut pause = BACKOFF_MIN;
         loop {
             let started = tokio::time::Instant::now();
-            let (gone, pause_max) = match self.attempt(&mut pipeline).await {
-                Err(ConnectorError::Source(SourceError::Gone(reason))) => (reason, BACKOFF_MAX),
-                Err(ConnectorError::Source(SourceError::Busy(reason))) => (reason, STANDBY_INTERVAL),
-                Err(ConnectorError::Log(LogError::Away(reason) | LogError::Fenced(reason))) => (reason, BACKOFF_MAX),
+            let outcome = self.attempt(&mut pipeline).await;
+            let since = SystemTime::now();
+            let (state, pause_max) = match outcome {
+                Err(ConnectorError::Source(SourceError::Gone(reason))) => {
+                    (ConnectorState::Reconnecting { reason, since }, BACKOFF_MAX)
+                }
+                Err(ConnectorError::Source(SourceError::Busy(reason))) => {
+                    (ConnectorState::Reconnecting { reason, since }, STANDBY_INTERVAL)
+                }
+                Err(ConnectorError::Log(LogError::Away(reason) | LogError::Fenced(reason))) => {
+                    (ConnectorState::Waiting { reason, since }, BACKOFF_MAX)
+                }
                 other => return other,
             };
             pause = pause.min(pause_max);
@@ -141,15 +149,21 @@ impl Connector {
             if started.elapsed() > BACKOFF_MAX {
                 pause = BACKOFF_MIN;
             }
-            tracing::warn!(connector = %self.config.name, pause_ms = pause.as_millis() as u64, "source lost: {gone}");
-            self.status.set(ConnectorState::Reconnecting {
-                reason: gone,
-                since: SystemTime::now(),
-            });
+            self.tell_interrupted(&state, pause);
+            self.status.set(state);
             tokio::select! {
                 () = told_to_stop(&mut self.stop) => return Ok(()),
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(BACKOFF_MAX),
             }
+        }
+    }
+
+    fn tell_interrupted(&self, state: &ConnectorState, pause: Duration) {
+        let (connector, pause_ms) = (&*self.config.name, pause.as_millis() as u64);
+        match state {
+            ConnectorState::Waiting { reason, .. } => tracing::warn!(connector, pause_ms, "waiting: {reason}"),
+            ConnectorState::Reconnecting { reason, .. } => tracing::warn!(connector, pause_ms, "source lost: {reason}"),
+            _ => {}
         }
     }
 
@@ -174,6 +188,11 @@ impl Connector {
         self.let_go(pipeline).await;
         if *self.stop.borrow() {
             return Ok(());
+        }
+        if let Some(reason) = self.metadata.log().away() {
+            // The first question below waits until there is an answer.
+            let since = SystemTime::now();
+            self.status.set(ConnectorState::Waiting { reason, since });
         }
         connectors::register(&self.metadata, &self.config).await?;
         let store = StateStore::new(self.metadata.clone(), &self.config);

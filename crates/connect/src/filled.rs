@@ -49,7 +49,7 @@ impl FilledTopics {
     /// Refuses to go on without what was in a topic.
     pub(crate) fn check(&self, log: &dyn Log) -> Result<(), LogError> {
         self.epochs.iter().try_for_each(|(topic, epoch)| {
-            let what = match log.topic(topic) {
+            let what = match log.find_topic(topic)? {
                 Some(found) if text(&found) == *epoch => return Ok(()),
                 Some(_) => "is another one than this connector has filled",
                 None => "is not there, but this connector has filled it",

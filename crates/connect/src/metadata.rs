@@ -45,7 +45,7 @@ impl MetadataTopics {
 
     /// Calls `each` with key and value of every record, from the beginning. Nothing if the topic does not exist.
     pub(crate) fn scan(&self, topic: &str, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> Result<(), LogError> {
-        let Some(topic) = self.log.topic(topic) else {
+        let Some(topic) = self.log.find_topic(topic)? else {
             return Ok(());
         };
         let partition = TopicPartition {

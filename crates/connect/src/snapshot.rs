@@ -64,7 +64,7 @@ pub(crate) async fn carry(
 
 /// Removes what an unfinished snapshot left. Nobody has seen it.
 pub(crate) fn discard(log: &dyn Log, store: &StateStore) -> Result<(), LogError> {
-    for topic in store.topics() {
+    for topic in store.topics()? {
         log.empty_topic(&topic.name)?;
     }
     Ok(())

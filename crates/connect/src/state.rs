@@ -139,21 +139,21 @@ impl StateStore {
     }
 
     /// The topics this connector writes: those under its prefix.
-    pub(crate) fn topics(&self) -> Vec<TopicInfo> {
+    pub(crate) fn topics(&self) -> Result<Vec<TopicInfo>, LogError> {
         let under_prefix = |name: &str| {
             name.strip_prefix(self.topic_prefix.as_str())
                 .is_some_and(|rest| rest.starts_with('.'))
                 && !name.starts_with("__")
         };
-        let mut topics = self.log().topics();
+        let mut topics = self.log().find_topics()?;
         topics.retain(|topic| under_prefix(&topic.name));
-        topics
+        Ok(topics)
     }
 
     /// What the source must know of the log before it may go on.
     pub(crate) fn resume(&self, state: Option<&State>) -> Result<Resume, LogError> {
         let mut mark: Option<TransactionMark> = state.and_then(|state| state.mark).map(TransactionMark::from);
-        for partition in self.topics().iter().flat_map(TopicInfo::all) {
+        for partition in self.topics()?.iter().flat_map(TopicInfo::all) {
             let found = last_mark(self.log(), &partition)?;
             mark = match (mark, found) {
                 (Some(a), Some(b)) => Some(if b.commit_lsn > a.commit_lsn { b } else { a }),

@@ -23,6 +23,14 @@ pub enum ConnectorState {
         /// Since when.
         since: SystemTime,
     },
+    /// The log is away, or does not take what it is given; tried again with back-off. Nothing is lost meanwhile: PostgreSQL
+    /// keeps what the log has not taken.
+    Waiting {
+        /// What is waited for.
+        reason: String,
+        /// Since when.
+        since: SystemTime,
+    },
     /// Stopped until a person acts; the reason says how.
     Failed {
         /// The error, with its next step.
@@ -49,6 +57,7 @@ impl ConnectorStatus {
             ConnectorState::Snapshot { .. } | ConnectorState::Streaming => None,
             ConnectorState::Starting => Some(format!("connector {name} is starting")),
             ConnectorState::Reconnecting { reason, .. } => Some(format!("connector {name} is reconnecting: {reason}")),
+            ConnectorState::Waiting { reason, .. } => Some(format!("connector {name} is waiting: {reason}")),
             ConnectorState::Failed { reason } => Some(format!("connector {name} has failed: {reason}")),
             ConnectorState::Stopped => Some(format!("connector {name} has stopped")),
         }

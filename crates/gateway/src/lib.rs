@@ -21,7 +21,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rowcast_log::Log;
+use rowcast_log::{Log, LogError};
 use tokio::{net::TcpListener, sync::watch, task::AbortHandle};
 
 mod apart;
@@ -178,7 +178,9 @@ impl Gateway {
 
     /// Starts to follow topics that are new, forgets those that are gone. True when there were any.
     fn meet_topics(&self) -> bool {
-        let infos = self.shared.log.topics();
+        let Ok(infos) = self.shared.log.find_topics().inspect_err(not_told) else {
+            return false;
+        };
         let mut topics = self.topics.lock();
         let before = topics.len();
         topics.retain(|_, topic| {
@@ -205,13 +207,19 @@ impl Gateway {
     fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         let known = |topics: &HashMap<Arc<str>, Arc<Topic>>| topics.get(name).filter(|topic| !topic.is_gone()).cloned();
         let found = known(&self.topics.lock());
-        if found.is_some() || name.starts_with("__") || self.shared.log.topic(name).is_none() {
+        if found.is_some() || name.starts_with("__") || !self.has(name) {
             return found;
         }
         if self.meet_topics() {
             self.registry.wake_all(Reason::Topics);
         }
         known(&self.topics.lock())
+    }
+
+    /// Whether the log holds a topic of this name now.
+    fn has(&self, name: &str) -> bool {
+        let found = self.shared.log.find_topic(name).inspect_err(not_told);
+        found.is_ok_and(|found| found.is_some())
     }
 
     fn topics(&self) -> Vec<Arc<Topic>> {
@@ -271,4 +279,9 @@ impl Gateway {
             }
         }
     }
+}
+
+/// A log that does not say what there is leaves everything as it was known; it is asked again when it changes.
+fn not_told(error: &LogError) {
+    tracing::warn!(%error, "the log does not say which topics there are");
 }

@@ -117,7 +117,7 @@ impl Schemas {
     }
 
     fn begin(&self) -> Option<Reading> {
-        self.log.topic(TOPIC)?;
+        self.log.find_topic(TOPIC).ok()??;
         let partition = TopicPartition {
             topic: TOPIC.into(),
             partition: 0,

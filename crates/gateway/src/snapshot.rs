@@ -117,6 +117,10 @@ impl Snapshot {
         let next = (next < self.spots.len()).then_some(next);
         if next.is_none() {
             voice.live(&self.next_offsets, &mut out);
+            let stale_since_ms = *topic.stale_since_ms.lock();
+            if stale_since_ms.is_some() {
+                voice.freshness(stale_since_ms, &mut out);
+            }
             out.end(self.next_place, 0);
         }
         Ok(Page {

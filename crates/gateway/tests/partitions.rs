@@ -186,7 +186,7 @@ struct Copy {
 impl Copy {
     fn of(partitions: usize) -> Copy {
         let dir = tempfile::tempdir().unwrap();
-        let log = EmbeddedLog::open_copies(dir.path(), "cluster", EmbeddedOptions::default()).unwrap();
+        let log = EmbeddedLog::open_copies(dir.path(), Some("cluster"), EmbeddedOptions::default()).unwrap();
         log.copy_topic(TOPIC, Epoch(7), &vec![Offset(0); partitions]).unwrap();
         Copy {
             copier: log.copier(),

@@ -27,11 +27,11 @@ impl Log for Forgetful {
     fn delete_topic(&self, topic: &str) -> Result<(), LogError> {
         self.log.delete_topic(topic)
     }
-    fn topic(&self, topic: &str) -> Option<TopicInfo> {
-        self.log.topic(topic)
+    fn find_topic(&self, topic: &str) -> Result<Option<TopicInfo>, LogError> {
+        self.log.find_topic(topic)
     }
-    fn topics(&self) -> Vec<TopicInfo> {
-        self.log.topics()
+    fn find_topics(&self) -> Result<Vec<TopicInfo>, LogError> {
+        self.log.find_topics()
     }
     fn topics_changed(&self) -> watch::Receiver<u64> {
         self.log.topics_changed()

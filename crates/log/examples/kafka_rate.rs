@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
     let log = KafkaLog::open(options, Some(copies(&dir, &many)))?;
     log.topics_changed()
-        .wait_for(|_| log.topic(&many.topic).is_some())
+        .wait_for(|_| log.find_topic(&many.topic).is_ok_and(|found| found.is_some()))
         .await?;
     log.end(&many)?.wait_for(|end| *end >= Offset(2 * bulk as u64)).await?;
     let rate = 2.0 * bulk as f64 / began.elapsed().as_secs_f64();
@@ -89,7 +89,7 @@ async fn lone_records(
     transactions: bool,
 ) -> Result<(), Box<dyn Error>> {
     log.topics_changed()
-        .wait_for(|_| log.topic(&id.topic).is_some())
+        .wait_for(|_| log.find_topic(&id.topic).is_ok_and(|found| found.is_some()))
         .await?;
     log.freshness(&id.topic).wait_for(|fresh| fresh.complete).await?;
     let mut end = log.end(id)?;

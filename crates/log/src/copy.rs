@@ -7,7 +7,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use crate::{
     EmbeddedLog, EmbeddedOptions, Epoch, FlushSeq, Log, LogError, NewRecord, Offset, TopicInfo, TopicPartition,
-    Visibility, embedded::Shared, sync::Durable, writer::Writer,
+    Visibility, directory::Origin, embedded::Shared, storage::replace_file, sync::Durable, writer::Writer,
 };
 
 /// Bytes that are copied between two syncs.
@@ -15,12 +15,46 @@ use crate::{
 /// A crash of the machine costs fetching as much again; 16 MiB is a quarter of a second.
 const UNSYNCED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// In a copy's partition: the offset up to which it had to be copied to be complete for the first time.
+const COMPLETE: &str = "complete";
+
 impl EmbeddedLog {
     /// Opens a directory, made if it is missing, of copies of the topics of the cluster that `origin` names. One that
-    /// holds anything else is refused.
-    pub fn open_copies(data_dir: &Path, origin: &str, options: EmbeddedOptions) -> Result<Arc<EmbeddedLog>, LogError> {
-        let shared = Shared::open(data_dir, Some(origin), options)?;
+    /// holds anything else is refused. `None`: that cluster cannot be asked yet who it is; see
+    /// [`EmbeddedLog::confirm_origin`].
+    pub fn open_copies(
+        data_dir: &Path,
+        origin: Option<&str>,
+        options: EmbeddedOptions,
+    ) -> Result<Arc<EmbeddedLog>, LogError> {
+        let origin = origin.map_or(Origin::SomeCluster, Origin::Cluster);
+        let shared = Shared::open(data_dir, origin, options)?;
         Ok(Arc::new(EmbeddedLog { shared }))
+    }
+
+    /// Refuses copies of another cluster's topics than this one's. Before it, nothing is copied.
+    pub fn confirm_origin(&self, origin: &str) -> Result<(), LogError> {
+        self.shared.confirm_origin(origin)
+    }
+
+    /// Remembers that the copy of a partition, up to `end`, is all that its origin held at one moment: so that it can be
+    /// served after a restart while the origin is away.
+    pub fn note_complete(&self, partition: &TopicPartition, end: Offset) -> Result<(), LogError> {
+        let file = self.shared.partition(partition)?.dir.join(COMPLETE);
+        replace_file(&*self.shared.storage, &file, end.0.to_string().as_bytes())
+    }
+
+    /// Whether the copy of a topic has once been complete, and holds that still.
+    pub fn was_complete(&self, topic: &TopicInfo) -> bool {
+        let was_complete = |id: &TopicPartition| {
+            let partition = self.shared.partition(id).ok()?;
+            let noted: u64 = std::fs::read_to_string(partition.dir.join(COMPLETE))
+                .ok()?
+                .parse()
+                .ok()?;
+            Some(partition.end().borrow().0 >= noted)
+        };
+        topic.all().iter().all(|id| was_complete(id) == Some(true))
     }
 
     /// Makes the copy of a topic: one partition for each of `starts`, which are the offsets at which those that are not

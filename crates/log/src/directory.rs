@@ -82,8 +82,19 @@ pub(crate) fn lock(data_dir: &Path) -> Result<File, LogError> {
     Ok(file)
 }
 
-/// Checks that the directory holds what it is opened for: a log of its own (`None`), or copies of this cluster's topics.
-pub(crate) fn check_origin(storage: &dyn Storage, data_dir: &Path, origin: Option<&str>) -> Result<(), LogError> {
+/// Whose records a directory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin<'a> {
+    /// A log's own.
+    Own,
+    /// Copies of this cluster's.
+    Cluster(&'a str),
+    /// Copies of a cluster's that nobody could be asked about yet.
+    SomeCluster,
+}
+
+/// Checks that the directory holds what it is opened for.
+pub(crate) fn check_origin(storage: &dyn Storage, data_dir: &Path, origin: Origin<'_>) -> Result<(), LogError> {
     let path = data_dir.join(CLUSTER_FILE);
     let found = match std::fs::read_to_string(&path) {
         Ok(text) => Some(text),
@@ -97,21 +108,24 @@ pub(crate) fn check_origin(storage: &dyn Storage, data_dir: &Path, origin: Optio
     });
     let dir = data_dir.display();
     match (found, origin) {
-        (None, None) => Ok(()),
-        (Some(found), Some(origin)) if found == origin => Ok(()),
-        (Some(found), Some(origin)) => Err(LogError::Invalid(format!(
+        (None, Origin::Own) | (Some(_), Origin::SomeCluster) => Ok(()),
+        (Some(found), Origin::Cluster(origin)) if found == origin => Ok(()),
+        (Some(found), Origin::Cluster(origin)) => Err(LogError::Invalid(format!(
             "the data directory {dir} holds copies of Kafka cluster {found}, not of {origin}; choose another --data-dir, or \
              remove it: all that it holds is fetched again"
         ))),
-        (Some(found), None) => Err(LogError::Invalid(format!(
+        (Some(found), Origin::Own) => Err(LogError::Invalid(format!(
             "the data directory {dir} holds copies of Kafka cluster {found}, not a log of its own; give --kafka, or choose \
              another --data-dir"
         ))),
-        (None, Some(_)) if !names_in(data_dir)?.is_empty() => Err(LogError::Invalid(format!(
-            "the data directory {dir} holds a log of its own, which is not put into Kafka; choose another --data-dir for \
+        (None, Origin::Cluster(_) | Origin::SomeCluster) if !names_in(data_dir)?.is_empty() => {
+            Err(LogError::Invalid(format!(
+                "the data directory {dir} holds a log of its own, which is not put into Kafka; choose another --data-dir for \
              --kafka"
-        ))),
-        (None, Some(origin)) => {
+            )))
+        }
+        (None, Origin::SomeCluster) => Ok(()),
+        (None, Origin::Cluster(origin)) => {
             let text = format!("version=1\ncluster.id={origin}\n");
             replace_file(storage, &path, text.as_bytes())
         }

@@ -18,7 +18,7 @@ use crate::{
     Appender, Chunk, Epoch, Log, LogError, Offset, TopicCreation, TopicInfo, TopicPartition, WriterId,
     appender::EmbeddedAppender,
     checkpoint::{self, Checkpoint, RecoveryPoints},
-    directory::{self, Topic, Topics},
+    directory::{self, Origin, Topic, Topics},
     partition::Partition,
     recovery::Kind,
     storage::{Disk, Storage},
@@ -98,19 +98,32 @@ impl EmbeddedLog {
     ///
     /// Blocks for as long as the last few KiB of each topic take to read, or longer when an index file was lost.
     pub fn open(data_dir: &Path, options: EmbeddedOptions) -> Result<Arc<EmbeddedLog>, LogError> {
-        let shared = Shared::open(data_dir, None, options)?;
+        let shared = Shared::open(data_dir, Origin::Own, options)?;
         Ok(Arc::new(EmbeddedLog { shared }))
+    }
+
+    /// The topic, if it exists: known here, so there is always an answer.
+    pub fn topic(&self, topic: &str) -> Option<TopicInfo> {
+        self.shared.topics.read().get(topic).map(|topic| topic.info.clone())
+    }
+
+    /// Every topic, likewise.
+    pub fn topics(&self) -> Vec<TopicInfo> {
+        self.shared
+            .topics
+            .read()
+            .values()
+            .map(|topic| topic.info.clone())
+            .collect()
     }
 }
 
 impl Shared {
-    /// Opens a log of its own, or copies of a cluster's topics (`origin`).
-    pub(crate) fn open(
-        data_dir: &Path,
-        origin: Option<&str>,
-        options: EmbeddedOptions,
-    ) -> Result<Arc<Shared>, LogError> {
-        let kind = origin.map_or(Kind::Own, |_| Kind::Copy);
+    pub(crate) fn open(data_dir: &Path, origin: Origin<'_>, options: EmbeddedOptions) -> Result<Arc<Shared>, LogError> {
+        let kind = match origin {
+            Origin::Own => Kind::Own,
+            Origin::Cluster(_) | Origin::SomeCluster => Kind::Copy,
+        };
         let options = EmbeddedOptions {
             segment_bytes: options.segment_bytes.clamp(1, SEGMENT_BYTES_MAX),
             ..options
@@ -162,6 +175,11 @@ impl Shared {
         partition
             .cloned()
             .ok_or_else(|| LogError::UnknownPartition(id.to_string()))
+    }
+
+    /// The cluster is known now.
+    pub(crate) fn confirm_origin(&self, cluster: &str) -> Result<(), LogError> {
+        directory::check_origin(&*self.storage, &self.data_dir, Origin::Cluster(cluster))
     }
 
     pub(crate) fn check_writable(&self) -> Result<(), LogError> {
@@ -302,17 +320,12 @@ impl Log for EmbeddedLog {
         self.shared.delete_topic(topic)
     }
 
-    fn topic(&self, topic: &str) -> Option<TopicInfo> {
-        self.shared.topics.read().get(topic).map(|topic| topic.info.clone())
+    fn find_topic(&self, topic: &str) -> Result<Option<TopicInfo>, LogError> {
+        Ok(self.topic(topic))
     }
 
-    fn topics(&self) -> Vec<TopicInfo> {
-        self.shared
-            .topics
-            .read()
-            .values()
-            .map(|topic| topic.info.clone())
-            .collect()
+    fn find_topics(&self) -> Result<Vec<TopicInfo>, LogError> {
+        Ok(self.topics())
     }
 
     fn topics_changed(&self) -> watch::Receiver<u64> {

@@ -195,6 +195,23 @@ fn read_only<T>() -> Result<T, LogError> {
     Err(LogError::Invalid("the log was opened for reading only".to_owned()))
 }
 
+impl ReadOnlyLog {
+    /// The topic, if it exists: known here, so there is always an answer.
+    pub fn topic(&self, topic: &str) -> Option<TopicInfo> {
+        self.shared.topics.read().get(topic).map(|topic| topic.info.clone())
+    }
+
+    /// Every topic, likewise.
+    pub fn topics(&self) -> Vec<TopicInfo> {
+        self.shared
+            .topics
+            .read()
+            .values()
+            .map(|topic| topic.info.clone())
+            .collect()
+    }
+}
+
 impl Log for ReadOnlyLog {
     fn ensure_topic(&self, topic: &str, _creation: &TopicCreation) -> Result<TopicInfo, LogError> {
         self.topic(topic).map_or_else(read_only, Ok)
@@ -202,16 +219,11 @@ impl Log for ReadOnlyLog {
     fn delete_topic(&self, _topic: &str) -> Result<(), LogError> {
         read_only()
     }
-    fn topic(&self, topic: &str) -> Option<TopicInfo> {
-        self.shared.topics.read().get(topic).map(|topic| topic.info.clone())
+    fn find_topic(&self, topic: &str) -> Result<Option<TopicInfo>, LogError> {
+        Ok(self.topic(topic))
     }
-    fn topics(&self) -> Vec<TopicInfo> {
-        self.shared
-            .topics
-            .read()
-            .values()
-            .map(|topic| topic.info.clone())
-            .collect()
+    fn find_topics(&self) -> Result<Vec<TopicInfo>, LogError> {
+        Ok(self.topics())
     }
     fn topics_changed(&self) -> watch::Receiver<u64> {
         self.shared.topics_changed.subscribe()

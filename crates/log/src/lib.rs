@@ -207,10 +207,10 @@ pub trait Log: Send + Sync + 'static {
     fn empty_topic(&self, topic: &str) -> Result<(), LogError> {
         self.delete_topic(topic)
     }
-    /// The topic, if it exists.
-    fn topic(&self, topic: &str) -> Option<TopicInfo>;
+    /// The topic, if it exists. An error is no answer: whoever takes it for "there is none" begins anew what is there.
+    fn find_topic(&self, topic: &str) -> Result<Option<TopicInfo>, LogError>;
     /// Every topic, internal ones (`__…`) too, by name.
-    fn topics(&self) -> Vec<TopicInfo>;
+    fn find_topics(&self) -> Result<Vec<TopicInfo>, LogError>;
     /// Changes whenever a topic comes or goes.
     fn topics_changed(&self) -> watch::Receiver<u64>;
 
@@ -235,6 +235,11 @@ pub trait Log: Send + Sync + 'static {
     /// How near the copy of a topic is to its origin; changes wake whoever waits.
     fn freshness(&self, _topic: &str) -> watch::Receiver<Freshness> {
         watch::Sender::new(Freshness::COMPLETE).subscribe()
+    }
+    /// Why this log's origin cannot be reached at this moment, as far as is known: a sentence for operators. What is asked
+    /// of it, or appended to it, waits.
+    fn away(&self) -> Option<String> {
+        None
     }
     /// Bytes on disk, for metrics.
     fn size_bytes(&self) -> u64;

@@ -169,7 +169,7 @@ fn a_copy_keeps_the_offsets_of_its_origin_and_goes_on_where_it_ends() {
             .map(|(offset, _)| offset)
             .collect::<Vec<_>>()
     };
-    let open = || EmbeddedLog::open_copies(dir.path(), "cluster", EmbeddedOptions::default()).unwrap();
+    let open = || EmbeddedLog::open_copies(dir.path(), Some("cluster"), EmbeddedOptions::default()).unwrap();
     let epoch = rowcast_log::Epoch(7);
     {
         let log = open();
@@ -196,7 +196,7 @@ fn a_copy_keeps_the_offsets_of_its_origin_and_goes_on_where_it_ends() {
     log.forget_below(&id(0), Offset(6)).unwrap();
     assert_eq!(offsets(&log, 0), [6, 90, 1_000_000, 1_000_001]);
     drop((copier, log));
-    assert!(EmbeddedLog::open_copies(dir.path(), "another", EmbeddedOptions::default()).is_err());
+    assert!(EmbeddedLog::open_copies(dir.path(), Some("another"), EmbeddedOptions::default()).is_err());
     assert!(EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).is_err());
     let log = open();
     log.copy_topic("orders", rowcast_log::Epoch(8), &[Offset(0)]).unwrap();

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, IsTerminal},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -18,6 +19,10 @@ use tracing_subscriber::EnvFilter;
 /// Small allocations are what capture and gateway make on the way; see `bench/README.md` for memory at 5,000 clients.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long calls that block are waited for once everything has stopped in its order: what still waits then waits for a
+/// Kafka that does not answer, and nothing that was confirmed depends on it.
+const LEFT_PATIENCE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let matches = cli::command().get_matches();
@@ -42,10 +47,13 @@ fn main() -> ExitCode {
 fn role_command(role: Role, arguments: &ArgMatches) -> Result<()> {
     let settings = read_settings(role, arguments)?;
     log_to_stderr(&settings.log_level, settings.log_json)?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
         let stop = stop::stop_signal()?;
         run::run(role, settings, stop, |_| {}).await
-    })
+    });
+    runtime.shutdown_timeout(LEFT_PATIENCE);
+    outcome
 }
 
 fn read_settings(role: Role, arguments: &ArgMatches) -> Result<Settings> {

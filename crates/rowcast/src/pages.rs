@@ -62,9 +62,14 @@ impl PublicPages {
     }
 
     fn topics(&self) -> Response<Bytes> {
-        let names: Vec<String> = self
-            .log
-            .topics()
+        let topics = match self.log.find_topics() {
+            Ok(topics) => topics,
+            Err(error) => {
+                let body = serde_json::json!({ "error": error.to_string() });
+                return json(StatusCode::SERVICE_UNAVAILABLE, body);
+            }
+        };
+        let names: Vec<String> = topics
             .iter()
             .filter(|t| !t.name.starts_with("__"))
             .map(|t| t.name.to_string())

@@ -1,7 +1,8 @@
 //! Knows whether this process delivers, and says in one sentence why not: for `/health/ready`.
 //!
-//! Ready once everything that it was to serve is in its views; it stays so while Kafka is away, since clients are served
-//! what was copied, and says since when. Taking such gateways out of a balancer would turn a pause into an outage.
+//! A gateway is ready once everything that it was to serve is in its views; it stays so while Kafka is away, since clients
+//! are served what was copied, and says since when. Taking such gateways out of a balancer would turn a pause into an outage.
+//! Who captures is not ready while what it writes to is away.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 use rowcast_connect::ConnectorStatus;
 use rowcast_event::utc_date_time;
 use rowcast_gateway::Gateway;
-use rowcast_log::{Freshness, Log};
+use rowcast_log::{Freshness, Log, TopicInfo};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -103,6 +104,10 @@ impl Readiness {
         if let Some(failure) = logs.filter_map(|log| log.failure()).next() {
             return Some(format!("the log has stopped: {failure}"));
         }
+        // Clients are served what there is; what is committed meanwhile waits.
+        if let Some(reason) = self.written.as_ref().and_then(|log| log.away()) {
+            return Some(reason);
+        }
         if let Some(reason) = self.views.as_ref().and_then(Views::incomplete) {
             return Some(reason);
         }
@@ -132,23 +137,29 @@ impl Views {
         if *self.complete.borrow() {
             return None;
         }
-        if let Some(name) = missing(&*self.log, &self.awaited.required) {
+        if let Some(reason) = self.log.away() {
+            return Some(reason);
+        }
+        let topics = match self.log.find_topics() {
+            Ok(topics) => topics,
+            Err(error) => return Some(error.to_string()),
+        };
+        if let Some(name) = missing(&topics, &self.awaited.required) {
             return Some(format!("Kafka has no topic {name} yet, or has not told of it"));
         }
-        let topics = self.log.topics();
         let copying = topics.iter().filter_map(|topic| progress(&*self.log, &topic.name));
         let copying: Vec<String> = copying.take(NAMES_MAX).collect();
         if !copying.is_empty() {
             return Some(format!("topics are being copied from Kafka: {}", copying.join(", ")));
         }
-        match missing(&*self.log, &self.awaited.expected.all()) {
+        match missing(&topics, &self.awaited.expected.all()) {
             Some(name) => Some(format!("topic {name} is being looked for in Kafka")),
             None => Some("views are being read from the log".to_owned()),
         }
     }
 
     fn stale_since_ms(&self) -> Option<i64> {
-        let topics = self.log.topics();
+        let topics = self.log.find_topics().ok()?;
         let since = |name: &str| self.log.freshness(name).borrow().stale_since_ms;
         topics.iter().filter_map(|topic| since(&topic.name)).min()
     }
@@ -159,8 +170,10 @@ async fn all_copied(log: &dyn Log, awaited: &Awaited) {
     let mut changed = log.topics_changed();
     loop {
         changed.borrow_and_update();
+        // Readers' logs know by themselves what they hold; one that does not yet says so when it changes.
+        let topics = log.find_topics().unwrap_or_default();
         let copied = async {
-            for topic in log.topics() {
+            for topic in &topics {
                 // An error is a log that ends.
                 let _ = log.freshness(&topic.name).wait_for(|now| now.complete).await;
             }
@@ -171,26 +184,23 @@ async fn all_copied(log: &dyn Log, awaited: &Awaited) {
             _ = changed.changed() => continue,
             () = copied => {}
         }
-        if missing(log, &awaited.required).is_some() {
+        if missing(&topics, &awaited.required).is_some() {
             let _ = changed.changed().await;
             continue;
         }
-        let Some(name) = missing(log, &awaited.expected.all()) else {
+        let Some(name) = missing(&topics, &awaited.expected.all()) else {
             return;
         };
-        if tokio::time::timeout(EXPECTED_PATIENCE, changed.changed())
-            .await
-            .is_err()
-        {
+        let came = tokio::time::timeout(EXPECTED_PATIENCE, changed.changed()).await;
+        if came.is_err() && log.away().is_none() {
             tracing::warn!(topic = name, "Kafka has no such topic; it is served when it comes");
             return;
         }
     }
 }
 
-/// The first of these names that no topic of the log has.
-fn missing(log: &dyn Log, names: &[String]) -> Option<String> {
-    let topics = log.topics();
+/// The first of these names that none of the topics has.
+fn missing(topics: &[TopicInfo], names: &[String]) -> Option<String> {
     let is_there = |name: &String| topics.iter().any(|topic| is_called(&topic.name, name));
     names.iter().find(|name| !is_there(name)).cloned()
 }
@@ -226,11 +236,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = EmbeddedLog::open(folder.path(), EmbeddedOptions::default()).unwrap();
         let names = ["shop.*".to_owned(), "orders".to_owned()];
-        assert_eq!(missing(&*log, &names).as_deref(), Some("shop.*"));
+        assert_eq!(missing(&log.topics(), &names).as_deref(), Some("shop.*"));
         log.ensure_topic("shop.public.a", &TopicCreation::default()).unwrap();
-        assert_eq!(missing(&*log, &names).as_deref(), Some("orders"));
+        assert_eq!(missing(&log.topics(), &names).as_deref(), Some("orders"));
         log.ensure_topic("orders", &TopicCreation::default()).unwrap();
-        assert_eq!(missing(&*log, &names), None);
+        assert_eq!(missing(&log.topics(), &names), None);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The log on Kafka keeps the contract of every log, in both modes, and what only Kafka can do to it is seen to.
 
 mod appender;
+mod away;
 mod mirror;
 mod place;
 mod tail;

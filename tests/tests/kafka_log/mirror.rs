@@ -31,8 +31,8 @@ fn a_topic_is_waited_for_and_copied_with_the_brokers_offsets_and_id() {
     place.run(topics.create("late", 3, &[]));
     let records: Vec<_> = (0..30).map(|n| value(&n.to_string(), n % 3)).collect();
     place.run(topics.produce("late", &records));
-    wait_for(&mut changed, |_| log.topic("late").is_some());
-    let info = log.topic("late").unwrap();
+    wait_for(&mut changed, |_| log.find_topic("late").unwrap().is_some());
+    let info = log.find_topic("late").unwrap().unwrap();
     assert_eq!(info.partitions, 3);
     for id in info.all() {
         let held = shown(&*log, &id, 10);
@@ -42,9 +42,11 @@ fn a_topic_is_waited_for_and_copied_with_the_brokers_offsets_and_id() {
         fresh.complete && fresh.missing == 0 && fresh.total == 30
     });
     let other = place.open_in(place.dir.path().join("other gateway"), all(), None);
-    wait_for(&mut other.topics_changed(), |_| other.topic("late").is_some());
+    wait_for(&mut other.topics_changed(), |_| {
+        other.find_topic("late").unwrap().is_some()
+    });
     assert_eq!(
-        other.topic("late").unwrap().epoch,
+        other.find_topic("late").unwrap().unwrap().epoch,
         info.epoch,
         "the same at every gateway"
     );
@@ -88,7 +90,7 @@ fn a_topic_made_again_is_another() {
     place.run(topics.create("t", 1, &[]));
     place.run(topics.produce("t", &[value("new", 0), value("newer", 0), value("newest", 0)]));
     wait_for(&mut changed, |_| {
-        log.topic("t").is_some_and(|now| now.epoch != first.epoch)
+        log.find_topic("t").unwrap().is_some_and(|now| now.epoch != first.epoch)
     });
     assert_eq!(texts(&*log, &id, 3), ["new", "newer", "newest"]);
     // Whoever followed the old life hears that it is over.
@@ -104,7 +106,9 @@ fn partitions_that_are_added_are_copied_too() {
     let topics = place.broker.topics();
     place.run(topics.add_partitions("t", 4));
     place.run(topics.produce("t", &[value("x", 3)]));
-    wait_for(&mut changed, |_| log.topic("t").is_some_and(|now| now.partitions == 4));
+    wait_for(&mut changed, |_| {
+        log.find_topic("t").unwrap().is_some_and(|now| now.partitions == 4)
+    });
     let third = TopicPartition {
         topic: "t".into(),
         partition: 3,
@@ -251,16 +255,21 @@ fn topics_that_a_capture_writes_are_known_by_what_it_says_of_them() {
     };
     let log = place.open_as(choice.clone(), None);
     let mut changed = log.topics_changed();
-    wait_for(&mut changed, |_| log.topic("a").is_some());
+    wait_for(&mut changed, |_| log.find_topic("a").unwrap().is_some());
     assert_eq!(texts(&*log, &partition("a"), 1), ["1"]);
     write_durably(&mut *appender, &partition("__rowcast_schemas"), &["b"]);
-    wait_for(&mut changed, |_| log.topic("b").is_some());
-    let names: Vec<_> = log.topics().iter().map(|topic| topic.name.to_string()).collect();
+    wait_for(&mut changed, |_| log.find_topic("b").unwrap().is_some());
+    let names: Vec<_> = log
+        .find_topics()
+        .unwrap()
+        .iter()
+        .map(|topic| topic.name.to_string())
+        .collect();
     assert_eq!(names, ["__rowcast_schemas", "a", "b"]);
     drop(log);
     // Known from the copy alone, before Kafka is asked.
     let log = place.open_as(choice, None);
-    assert!(log.topic("a").is_some() && log.topic("b").is_some());
+    assert!(log.find_topic("a").unwrap().is_some() && log.find_topic("b").unwrap().is_some());
 }
 
 /// Leaves out what repeats the record before it in its partition.

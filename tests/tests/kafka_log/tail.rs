@@ -22,7 +22,7 @@ fn a_process_without_copies_reads_the_brokers_and_makes_topics() {
         log.ensure_topic("t", &TopicCreation::default()).unwrap().epoch,
         made.epoch
     );
-    assert_eq!(log.topic("t").unwrap().epoch, made.epoch);
+    assert_eq!(log.find_topic("t").unwrap().unwrap().epoch, made.epoch);
     let id = partition("other");
     let unknown = log.read(&id, Offset(0), 100);
     assert!(matches!(unknown, Err(LogError::UnknownPartition(_))), "{unknown:?}");

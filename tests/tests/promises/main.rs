@@ -10,6 +10,7 @@ mod filter;
 mod identity;
 mod idle;
 mod kafka;
+mod kafka_away;
 mod kafka_kit;
 mod kafka_war;
 mod keys;

@@ -251,7 +251,12 @@ pub fn topics_come_and_go_with_their_epochs<F: Fixture>() {
     );
     assert!(!changed.has_changed().unwrap());
     log.ensure_topic("__internal", &TopicCreation::default()).unwrap();
-    let names: Vec<_> = log.topics().into_iter().map(|topic| topic.name.to_string()).collect();
+    let names: Vec<_> = log
+        .find_topics()
+        .unwrap()
+        .into_iter()
+        .map(|topic| topic.name.to_string())
+        .collect();
     assert_eq!(names, ["__internal", "t"]);
     let mut appender = log.appender(&F::writer()).unwrap();
     add(&mut *appender, &partition("t"), "old");
@@ -261,18 +266,18 @@ pub fn topics_come_and_go_with_their_epochs<F: Fixture>() {
     drop((appender, log));
 
     let log = fixture.open();
-    assert_eq!(log.topic("t").unwrap().epoch, first.epoch);
+    assert_eq!(log.find_topic("t").unwrap().unwrap().epoch, first.epoch);
     log.delete_topic("t").unwrap();
-    assert!(log.topic("t").is_none());
+    assert!(log.find_topic("t").unwrap().is_none());
     assert!(matches!(log.delete_topic("t"), Err(LogError::UnknownPartition(_))));
     drop(log);
     let log = fixture.open();
-    assert!(log.topic("t").is_none());
+    assert!(log.find_topic("t").unwrap().is_none());
     let second = log.ensure_topic("t", &TopicCreation::default()).unwrap();
     assert_ne!(second.epoch, first.epoch);
     assert_eq!(values(&*log, &partition("t")), []);
     drop(log);
-    assert_eq!(fixture.open().topic("t").unwrap().epoch, second.epoch);
+    assert_eq!(fixture.open().find_topic("t").unwrap().unwrap().epoch, second.epoch);
 }
 
 /// Nobody waits for ever for a topic that is gone.

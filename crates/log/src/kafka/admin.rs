@@ -46,6 +46,8 @@ pub(crate) struct Reach {
 /// A cluster to ask.
 pub(crate) struct Cluster {
     options: Arc<KafkaOptions>,
+    /// Told of every question whether it was answered.
+    link: Link,
     /// Its connections answer questions; it reads nothing.
     consumer: BaseConsumer<Link>,
     /// Made when something is to be changed: most processes never do.
@@ -53,9 +55,10 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(options: Arc<KafkaOptions>) -> Result<Cluster, LogError> {
+    pub(crate) fn new(options: Arc<KafkaOptions>, link: Link) -> Result<Cluster, LogError> {
         Ok(Cluster {
-            consumer: client::consumer(&options, Link::default())?,
+            consumer: client::consumer(&options, link.clone())?,
+            link,
             options,
             admin: Mutex::new(None),
         })
@@ -67,17 +70,32 @@ impl Cluster {
         &self.consumer
     }
 
+    /// The cluster's id, which no other has.
+    pub(crate) fn id(&self) -> Result<String, LogError> {
+        let id = self.consumer().client().fetch_cluster_id(REQUEST_TIMEOUT);
+        self.heard("its id", id.ok_or("no answer"))
+    }
+
+    /// Takes an answer, or notes that there is none.
+    fn heard<T>(&self, what: &str, answer: Result<T, impl std::fmt::Display>) -> Result<T, LogError> {
+        match &answer {
+            Ok(_) => self.link.is_up(),
+            Err(_) => self.link.is_down(),
+        }
+        answer.map_err(|e| self.away(what, &e.to_string()))
+    }
+
     /// The name of every topic, internal ones too.
     pub(crate) fn names(&self) -> Result<Vec<String>, LogError> {
         let metadata = self.consumer().fetch_metadata(None, REQUEST_TIMEOUT);
-        let metadata = metadata.map_err(|e| self.away("its topics", &e.to_string()))?;
+        let metadata = self.heard("its topics", metadata)?;
         Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
     }
 
     /// What the named topics are; who does not exist is left out.
     pub(crate) fn describe(&self, names: &[&str]) -> Result<Vec<TopicInfo>, LogError> {
         let described = describe_topics(self.consumer().client(), names, REQUEST_TIMEOUT);
-        let described = described.map_err(|code| self.away("topics", &code.to_string()))?;
+        let described = self.heard("topics", described)?;
         let mut found = Vec::with_capacity(described.len());
         for topic in described {
             match topic {
@@ -87,6 +105,14 @@ impl Cluster {
             }
         }
         Ok(found)
+    }
+
+    /// Every topic, by name.
+    pub(crate) fn all(&self) -> Result<Vec<TopicInfo>, LogError> {
+        let names = self.names()?;
+        let mut topics = self.describe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
     }
 
     /// The topic, if it exists.
@@ -118,6 +144,7 @@ impl Cluster {
             true => LogError::UnknownPartition(partitions[0].to_string()),
             false => self.away("offsets", &e.to_string()),
         })?;
+        self.link.is_up();
         let of = |id: &TopicPartition| {
             let found = answered.find_partition(&id.topic, id.partition as i32);
             let found = found.ok_or_else(|| LogError::UnknownPartition(id.to_string()))?;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{
     KafkaOptions,
     admin::Cluster,
-    client::{blocking, with_properties},
+    client::{Link, blocking, with_properties},
     ledger::{Failure, Ledger},
     producer::{PLACES_MAX, Producer, outgoing},
     transactions::Transactions,
@@ -56,16 +56,17 @@ pub(crate) const USUAL: [(&str, &str); 6] = [
 pub(crate) fn open(
     options: &Arc<KafkaOptions>,
     cluster: &Arc<Cluster>,
+    link: &Link,
     writer: &WriterId,
 ) -> Result<Box<dyn Appender>, LogError> {
     let ledger = Arc::new(Ledger::new(!writer.transactions));
     let (producer, transactions) = match writer.transactions {
         false => {
             let config = with_properties(options, &IDEMPOTENT, &USUAL);
-            (Arc::new(Producer::start(&config, Arc::clone(&ledger))?), None)
+            (Arc::new(Producer::start(&config, Arc::clone(&ledger), link)?), None)
         }
         true => {
-            let opened = Transactions::open(options, &writer.name, Arc::clone(&ledger))?;
+            let opened = Transactions::open(options, &writer.name, Arc::clone(&ledger), link)?;
             (Arc::clone(opened.producer()), Some(opened))
         }
     };

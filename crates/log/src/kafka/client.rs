@@ -139,23 +139,30 @@ pub(crate) fn consumer_properties(options: &KafkaOptions, usual: &[(&str, &str)]
     with_properties(options, must, &[group, usual].concat())
 }
 
-/// Connects, and gives the cluster's id.
-pub(crate) fn connect(options: &KafkaOptions) -> Result<String, LogError> {
-    let link = Link::default();
+/// Connects, and gives the cluster's id. `link` is told how it went.
+pub(crate) fn connect(options: &KafkaOptions, link: &Link) -> Result<String, LogError> {
     let consumer = consumer(options, link.clone())?;
     let began = std::time::Instant::now();
     loop {
         let asked = rowcast_librdkafka::connect(consumer.client(), CONNECT_LOOK);
         // The answer to a question before this one may have come meanwhile.
         if let Some(id) = consumer.client().fetch_cluster_id(Duration::ZERO) {
+            link.is_up();
             return Ok(id);
         }
         if let Err(code) = asked {
             tracing::debug!(%code, "Kafka does not answer yet");
         }
         while consumer.poll(Duration::ZERO).is_some() {}
-        let nobody = link.is_refused() || link.down_since_ms().borrow().is_some();
-        if nobody || began.elapsed() > CONNECT_TIMEOUT {
+        if link.is_refused() {
+            return Err(LogError::Invalid(format!(
+                "Kafka at {} does not let us in ({}); check security.protocol, sasl.* and ssl.* under [log.kafka]",
+                options.bootstrap,
+                link.said()
+            )));
+        }
+        if link.is_known_down() || began.elapsed() > CONNECT_TIMEOUT {
+            link.is_down();
             return Err(LogError::Away(format!(
                 "Kafka at {} does not answer ({}); check the address, that a broker listens there, and security.protocol \
                  and sasl.* under [log.kafka]",
@@ -212,9 +219,19 @@ impl Link {
         self.0.said.lock().clone().unwrap_or_else(|| "no answer".to_owned())
     }
 
+    /// A sentence for operators, while no broker is there.
+    pub(crate) fn away(&self, options: &KafkaOptions) -> Option<String> {
+        self.is_known_down()
+            .then(|| format!("waiting for Kafka at {} ({})", options.bootstrap, self.said()))
+    }
+
     /// Trying on is of no use: who we are, or how we ask, was refused.
     fn is_refused(&self) -> bool {
         *self.0.refused.lock()
+    }
+
+    pub(crate) fn is_known_down(&self) -> bool {
+        self.0.down_since_ms.borrow().is_some()
     }
 
     /// Since when no broker has been there.
@@ -235,6 +252,7 @@ impl Link {
     pub(crate) fn is_up(&self) {
         // Asked for each batch of records: it must not take the write lock for nothing.
         if self.0.down_since_ms.borrow().is_some() {
+            *self.0.said.lock() = None;
             self.0.down_since_ms.send_replace(None);
         }
     }
@@ -324,7 +342,7 @@ mod tests {
 
     #[test]
     fn nobody_at_the_address_is_said_with_the_address() {
-        let why = connect(&options(&[("reconnect.backoff.ms", "10")]))
+        let why = connect(&options(&[("reconnect.backoff.ms", "10")]), &Link::default())
             .unwrap_err()
             .to_string();
         assert!(

@@ -30,9 +30,9 @@ use tokio::sync::watch;
 
 use self::{
     admin::Cluster,
-    client::{REQUEST_TIMEOUT, blocking},
+    client::{Link, REQUEST_TIMEOUT, blocking},
     direct::Direct,
-    mirror::Mirror,
+    mirror::{Mirror, Wanted},
 };
 pub use self::{
     mirror::{NameOf, Sieve, TopicChoice},
@@ -83,6 +83,8 @@ pub struct KafkaLog {
     copies: Option<Arc<EmbeddedLog>>,
     direct: Direct,
     cluster: Arc<Cluster>,
+    /// What is known of the brokers by those who ask and write.
+    link: Link,
     options: Arc<KafkaOptions>,
     /// Of a log that writes beside one with copies: that one.
     beside: Option<Arc<KafkaLog>>,
@@ -97,7 +99,7 @@ impl fmt::Debug for KafkaLog {
 }
 
 impl KafkaLog {
-    /// Connects. With `copies`, reading is reading those, and [`Log::topics`] are the chosen ones; they are complete when
+    /// Connects. Brokers that are away are waited for from then on ([`Log::away`]); a refusal is an error. With `copies`, reading is reading those, and [`Log::find_topics`] finds those; they are complete when
     /// [`Log::freshness`] says so. Without, reading asks the brokers: a few round trips each time.
     pub fn open(options: KafkaOptions, copies: Option<KafkaCopies>) -> Result<Arc<KafkaLog>, LogError> {
         blocking(|| Self::open_now(options, copies))
@@ -105,15 +107,28 @@ impl KafkaLog {
 
     fn open_now(options: KafkaOptions, copies: Option<KafkaCopies>) -> Result<Arc<KafkaLog>, LogError> {
         client::check(&options)?;
-        let cluster_id = client::connect(&options)?;
+        let link = Link::default();
+        let cluster_id = match client::connect(&options, &link) {
+            Ok(id) => Some(id),
+            Err(LogError::Away(why)) => {
+                tracing::warn!("{why}; waiting for it");
+                None
+            }
+            Err(e) => return Err(e),
+        };
         let options = Arc::new(options);
-        let cluster = Arc::new(Cluster::new(Arc::clone(&options))?);
+        let cluster = Arc::new(Cluster::new(Arc::clone(&options), link.clone())?);
         let (copies, mirror) = match copies {
             None => (None, None),
             Some(wanted) => {
-                let copies = EmbeddedLog::open_copies(&wanted.data_dir, &cluster_id, wanted.files)?;
+                let copies = EmbeddedLog::open_copies(&wanted.data_dir, cluster_id.as_deref(), wanted.files)?;
                 let (log, cluster) = (Arc::clone(&copies), Arc::clone(&cluster));
-                let mirror = Mirror::start(Arc::clone(&options), cluster, log, wanted.topics, wanted.sieve)?;
+                let wanted = Wanted {
+                    topics: wanted.topics,
+                    sieve: wanted.sieve,
+                    is_met: cluster_id.is_some(),
+                };
+                let mirror = Mirror::start(Arc::clone(&options), cluster, log, wanted)?;
                 (Some(copies), Some(mirror))
             }
         };
@@ -122,6 +137,7 @@ impl KafkaLog {
             copies,
             direct: Direct::new(&options)?,
             cluster,
+            link,
             options,
             beside: None,
             unchanged: watch::Sender::new(0),
@@ -137,6 +153,7 @@ impl KafkaLog {
             copies: None,
             direct: blocking(|| Direct::new(&self.options))?,
             cluster: Arc::clone(&self.cluster),
+            link: self.link.clone(),
             options: Arc::clone(&self.options),
             beside: Some(Arc::clone(self)),
             unchanged: watch::Sender::new(0),
@@ -147,13 +164,17 @@ impl KafkaLog {
     fn has_made(&self, topic: &TopicInfo) -> Result<(), LogError> {
         self.copied(&topic.name, |copy| copy.is_some_and(|copy| copy.epoch == topic.epoch))?;
         if let Some(beside) = &self.beside
-            && beside.topic(&topic.name).is_none()
+            && !beside.has_copy(&topic.name)
             && let Err(error) = beside.has_made(topic)
         {
             // The copy comes later; nothing that is written depends on it.
             tracing::debug!(topic = &*topic.name, %error, "a new topic is not copied yet");
         }
         Ok(())
+    }
+
+    fn has_copy(&self, topic: &str) -> bool {
+        self.copies.as_ref().is_some_and(|copies| copies.topic(topic).is_some())
     }
 
     /// Waits until the copies are as wanted, after a change that this process made.
@@ -207,27 +228,17 @@ impl Log for KafkaLog {
         blocking(|| self.cluster.empty(topic))
     }
 
-    fn topic(&self, topic: &str) -> Option<TopicInfo> {
+    fn find_topic(&self, topic: &str) -> Result<Option<TopicInfo>, LogError> {
         match &self.copies {
-            Some(copies) => copies.topic(topic),
-            None => said(blocking(|| self.cluster.topic(topic))).flatten(),
+            Some(copies) => Ok(copies.topic(topic)),
+            None => blocking(|| self.cluster.topic(topic)),
         }
     }
 
-    fn topics(&self) -> Vec<TopicInfo> {
+    fn find_topics(&self) -> Result<Vec<TopicInfo>, LogError> {
         match &self.copies {
-            Some(copies) => copies.topics(),
-            None => {
-                let all = blocking(|| {
-                    let names = self.cluster.names()?;
-                    let mut topics = self
-                        .cluster
-                        .describe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-                    topics.sort_by(|a, b| a.name.cmp(&b.name));
-                    Ok(topics)
-                });
-                said(all).unwrap_or_default()
-            }
+            Some(copies) => Ok(copies.topics()),
+            None => blocking(|| self.cluster.all()),
         }
     }
 
@@ -239,7 +250,7 @@ impl Log for KafkaLog {
     }
 
     fn appender(&self, writer: &WriterId) -> Result<Box<dyn Appender>, LogError> {
-        blocking(|| appender::open(&self.options, &self.cluster, writer))
+        blocking(|| appender::open(&self.options, &self.cluster, &self.link, writer))
     }
 
     fn read(&self, partition: &TopicPartition, from: Offset, bytes_max: usize) -> Result<Chunk, LogError> {
@@ -280,6 +291,13 @@ impl Log for KafkaLog {
         }
     }
 
+    fn away(&self) -> Option<String> {
+        match &self.mirror {
+            Some(mirror) => mirror.shared().link.away(&self.options),
+            None => self.link.away(&self.options),
+        }
+    }
+
     fn size_bytes(&self) -> u64 {
         self.copies.as_ref().map_or(0, |copies| copies.size_bytes())
     }
@@ -288,11 +306,4 @@ impl Log for KafkaLog {
         let copying = self.mirror.as_ref().and_then(|mirror| mirror.shared().failure());
         copying.or_else(|| self.copies.as_ref().and_then(|copies| copies.failure()))
     }
-}
-
-/// What a question without room for an error cannot answer with.
-fn said<T>(asked: Result<T, LogError>) -> Option<T> {
-    asked
-        .inspect_err(|error| tracing::warn!(%error, "Kafka's topics cannot be looked at"))
-        .ok()
 }

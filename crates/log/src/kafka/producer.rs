@@ -31,6 +31,9 @@ use rowcast_librdkafka::Alarm;
 /// A broker that is there takes 5 ms; left to itself, librdkafka begins to connect a producer after 500.
 const CONNECT_PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long one wait for a broker lasts before we look whether the producer ends.
+const BACK_TRY: Duration = Duration::from_secs(1);
+
 /// How a number of an append and its partition's place travel through librdkafka as one number: 2^48 appends are 44 years
 /// at 200,000 a second.
 const APPEND_BITS: u32 = 48;
@@ -80,9 +83,10 @@ pub(crate) struct Producer {
 }
 
 impl Producer {
-    pub(crate) fn start(config: &ClientConfig, ledger: Arc<Ledger>) -> Result<Producer, LogError> {
+    /// `link` is told whether brokers are there.
+    pub(crate) fn start(config: &ClientConfig, ledger: Arc<Ledger>, link: &Link) -> Result<Producer, LogError> {
         let reports = Reports {
-            link: Link::default(),
+            link: link.clone(),
             ledger: Arc::clone(&ledger),
         };
         let base: Arc<BaseProducer<Reports>> = Arc::new(client::create(config, reports)?);
@@ -153,15 +157,34 @@ impl Drop for Producer {
 }
 
 /// Takes what the client reports until it ends. Costs nothing while there is nothing.
-fn serve(base: &BaseProducer<Reports>, ends: &AtomicBool) {
+fn serve(base: &Arc<BaseProducer<Reports>>, ends: &Arc<AtomicBool>) {
     let alarm = Alarm::set(base.client(), std::thread::current());
     let alarm = alarm.expect("a client has a main queue");
+    let waits = Arc::new(AtomicBool::new(false));
     while !ends.load(Ordering::Acquire) {
         while alarm.rings() {
             base.poll(Duration::ZERO);
         }
+        if base.context().link.is_known_down() && !waits.swap(true, Ordering::AcqRel) {
+            let (base, ends, waits) = (Arc::clone(base), Arc::clone(ends), Arc::clone(&waits));
+            let thread = std::thread::Builder::new().name("kafka-waits".to_owned());
+            // Without it, what is delivered next tells.
+            let _ = thread.spawn(move || wait_back(&base, &ends, &waits));
+        }
         std::thread::park();
     }
+}
+
+/// Notes when a broker answers again: librdkafka tells that all are gone, and not that one has come back.
+fn wait_back(base: &BaseProducer<Reports>, ends: &AtomicBool, waits: &AtomicBool) {
+    while !ends.load(Ordering::Acquire) {
+        // Sleeps in librdkafka, which connects again by itself, until a broker has answered.
+        if rowcast_librdkafka::connect(base.client(), BACK_TRY).is_ok() {
+            base.context().link.is_up();
+            break;
+        }
+    }
+    waits.store(false, Ordering::Release);
 }
 
 /// Where librdkafka's reports go.
@@ -197,6 +220,7 @@ impl ProducerContext for Reports {
         let bytes = message.payload_len() + message.key_len();
         match result {
             Ok(_) => {
+                self.link.is_up();
                 let offset = Offset(message.offset().cast_unsigned());
                 self.ledger.acknowledged(append as u64, place as u16, offset, bytes);
             }

@@ -50,8 +50,9 @@ impl Tail {
     pub fn open(options: KafkaOptions, topic: &str, start: Start, to_end: bool) -> Result<Tail, LogError> {
         blocking(|| {
             client::check(&options)?;
-            client::connect(&options)?;
-            let cluster = Cluster::new(Arc::new(options.clone()))?;
+            let link = Link::default();
+            client::connect(&options, &link)?;
+            let cluster = Cluster::new(Arc::new(options.clone()), link)?;
             let found = cluster.topic(topic)?;
             let topic = found.ok_or_else(|| LogError::UnknownPartition(topic.to_owned()))?;
             let all = topic.all();

@@ -15,7 +15,7 @@ use rdkafka::{
 use super::{
     KafkaOptions,
     appender::{USUAL, blocking_if_full, not_sent},
-    client::{REQUEST_TIMEOUT, blocking, with_properties},
+    client::{Link, REQUEST_TIMEOUT, blocking, with_properties},
     ledger::{Failure, Ledger},
     producer::{Outgoing, Producer, fenced},
 };
@@ -68,7 +68,12 @@ enum Phase {
 
 impl Transactions {
     /// Fences whoever wrote under this name before, and aborts what they left.
-    pub(crate) fn open(options: &KafkaOptions, name: &str, ledger: Arc<Ledger>) -> Result<Transactions, LogError> {
+    pub(crate) fn open(
+        options: &KafkaOptions,
+        name: &str,
+        ledger: Arc<Ledger>,
+        link: &Link,
+    ) -> Result<Transactions, LogError> {
         let id = format!("rowcast-{name}");
         let timeout_ms = options
             .properties
@@ -84,7 +89,7 @@ impl Transactions {
             ("message.timeout.ms", timeout_ms),
         ];
         let config = with_properties(options, &must, &USUAL);
-        let producer = Arc::new(Producer::start(&config, Arc::clone(&ledger))?);
+        let producer = Arc::new(Producer::start(&config, Arc::clone(&ledger), link)?);
         let begun = producer.base().init_transactions(REQUEST_TIMEOUT);
         begun.map_err(|e| cannot_begin(&e, &producer, &id))?;
         let shared = Arc::new(Shared {

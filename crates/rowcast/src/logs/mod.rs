@@ -44,7 +44,7 @@ pub(crate) struct Served {
     pub(crate) awaited: Awaited,
 }
 
-/// Opens what the role needs. Kafka must answer; after that it may go and come.
+/// Opens what the role needs. Kafka may be away, and is waited for then.
 pub(crate) fn open(role: Role, settings: &Settings, connectors: &[ConnectorConfig]) -> Result<Logs> {
     if connectors.is_empty() && role.captures() {
         match role {

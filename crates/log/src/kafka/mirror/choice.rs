@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use crate::{EmbeddedLog, Log, LogError, Offset, Record, TopicPartition, scan};
+use crate::{EmbeddedLog, LogError, Offset, Record, TopicPartition, scan};
 
 /// Topics that Rowcast keeps for itself begin so.
 const INTERNAL: &str = "__rowcast_";

@@ -83,7 +83,7 @@ fn take(
         Err(KafkaError::PartitionEOF(_)) => {
             local.link.is_up();
             part.at_end.set(true);
-            part.complete.set(true);
+            local.is_complete(part)?;
             Ok(0)
         }
         Err(e) => {

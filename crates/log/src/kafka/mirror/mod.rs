@@ -37,7 +37,7 @@ use super::{
     admin::Cluster,
     client::{self, Link},
 };
-use crate::{Copier, EmbeddedLog, Freshness, LogError};
+use crate::{Copier, EmbeddedLog, Freshness, Log, LogError};
 
 /// How often the cluster is looked at when nothing is odd.
 ///
@@ -85,7 +85,17 @@ pub(crate) struct Shared {
     /// How many looks have been answered.
     looks: watch::Sender<u64>,
     failure: Mutex<Option<String>>,
-    names: Mutex<Names>,
+    names: Arc<Mutex<Names>>,
+    /// What `Local::tail` says of its connections. The other consumer has none while nobody is behind.
+    pub(crate) link: Link,
+}
+
+/// What is to be copied.
+pub(crate) struct Wanted {
+    pub(crate) topics: TopicChoice,
+    pub(crate) sieve: Option<Box<dyn Sieve>>,
+    /// The cluster is known to be the one whose topics were copied before.
+    pub(crate) is_met: bool,
 }
 
 /// What the thread's tasks share.
@@ -94,13 +104,15 @@ struct Local {
     cluster: Arc<Cluster>,
     /// Reads partitions that have met their ends.
     tail: Arc<StreamConsumer<Link>>,
-    /// What `tail` says of its connections. The other has none while nobody is behind.
+    /// See [`Shared::link`].
     link: Link,
     /// Reads those that have not.
     catch_up: Arc<StreamConsumer<Link>>,
     copier: RefCell<Copier>,
     sieve: RefCell<Option<Box<dyn Sieve>>>,
     topics: RefCell<BTreeMap<Arc<str>, Followed>>,
+    /// The cluster has been met, and is the one whose topics were copied before.
+    is_met: Cell<bool>,
     /// Something went wrong in the last look.
     retry: Cell<bool>,
 }
@@ -111,21 +123,30 @@ impl Mirror {
         options: Arc<KafkaOptions>,
         cluster: Arc<Cluster>,
         copies: Arc<EmbeddedLog>,
-        choice: TopicChoice,
-        sieve: Option<Box<dyn Sieve>>,
+        wanted: Wanted,
     ) -> Result<Mirror, LogError> {
+        let names = Names::new(wanted.topics, &copies)?;
+        // What was copied for another choice is not served, not even until Kafka can be asked.
+        for copy in copies.topics().iter().filter(|copy| !names.chooses(&copy.name)) {
+            copies.delete_topic(&copy.name)?;
+        }
         let shared = Arc::new(Shared {
-            names: Mutex::new(Names::new(choice, &copies)?),
+            names: Arc::new(Mutex::new(names)),
+            link: Link::default(),
             copies,
             freshness: Mutex::default(),
             nudge: Notify::new(),
             looks: watch::Sender::new(0),
             failure: Mutex::new(None),
         });
+        if !wanted.is_met {
+            shared.link.is_down();
+        }
         let (stop, stopped) = watch::channel(false);
         let thread = std::thread::Builder::new().name("kafka-mirror".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || run(&options, cluster, &shared, sieve, stopped)
+            let wanted = (wanted.sieve, wanted.is_met);
+            move || run(&options, cluster, &shared, wanted, stopped)
         });
         let thread = thread.map_err(|source| LogError::Io {
             what: "start the thread that copies from Kafka".to_owned(),
@@ -188,13 +209,13 @@ fn run(
     options: &KafkaOptions,
     cluster: Arc<Cluster>,
     shared: &Arc<Shared>,
-    sieve: Option<Box<dyn Sieve>>,
+    (sieve, is_met): (Option<Box<dyn Sieve>>, bool),
     stopped: watch::Receiver<bool>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let ran = runtime.map_err(|e| e.to_string()).and_then(|runtime| {
         let _entered = runtime.enter();
-        let link = Link::default();
+        let link = shared.link.clone();
         let consumer = |own: (&'static str, &'static str), link: Link| {
             let config = client::consumer_properties(options, &[&USUAL[..], &[own]].concat());
             client::create(&config, link).map(Arc::new).map_err(|e| e.to_string())
@@ -208,10 +229,13 @@ fn run(
             catch_up: consumer(CATCH_UP, Link::default())?,
             sieve: RefCell::new(sieve),
             topics: RefCell::default(),
+            is_met: Cell::new(is_met),
             retry: Cell::new(false),
         });
         LocalSet::new().block_on(&runtime, copy(&local, stopped));
         local.stop_all();
+        // A question that nobody answers is not waited for.
+        runtime.shutdown_background();
         Ok(())
     });
     if let Err(why) = ran {
@@ -222,6 +246,8 @@ fn run(
 /// Order: to stop; what the client says, so that a broker's death is told at once; then looks, which can wait.
 async fn copy(local: &Rc<Local>, mut stopped: watch::Receiver<bool>) {
     let mut down = local.link.down_since_ms();
+    // What an earlier process copied is served at once, if Kafka is away.
+    local.tell_all();
     let mut look = Box::pin(local.clone().look_once());
     let mut looking = true;
     loop {
@@ -262,7 +288,9 @@ impl Local {
 
     /// Nothing can be written any more: the copies stay as they are.
     fn fail(&self, error: &LogError) {
-        tracing::error!(%error, "copying from Kafka has stopped");
-        *self.shared.failure.lock() = Some(error.to_string());
+        let why = error.to_string();
+        if self.shared.failure.lock().replace(why.clone()) != Some(why) {
+            tracing::error!(%error, "copying from Kafka has stopped");
+        }
     }
 }

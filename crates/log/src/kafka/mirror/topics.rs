@@ -54,17 +54,19 @@ type Seen = Vec<(TopicInfo, Vec<Reach>)>;
 impl Local {
     /// Asks what there is, and copies that.
     pub(super) async fn look_once(self: Rc<Self>) {
-        let (cluster, shared) = (Arc::clone(&self.cluster), Arc::clone(&self.shared));
+        // Nothing of ours but what is asked: a question may outlive the copies.
+        let (cluster, names) = (Arc::clone(&self.cluster), Arc::clone(&self.shared.names));
+        let is_met = self.is_met.get();
         let asked = tokio::task::spawn_blocking(move || {
-            let exact = shared.names.lock().exact();
-            let names = match exact {
-                Some(names) => names,
-                None => cluster.names()?,
-            };
-            let names = names.iter().map(String::as_str);
-            ask(&cluster, &names.filter(|name| shared.chooses(name)).collect::<Vec<_>>())
+            let cluster_id = if is_met { None } else { Some(cluster.id()?) };
+            let exact = names.lock().exact();
+            let mut chosen = exact.map_or_else(|| cluster.names(), Ok)?;
+            chosen.retain(|name| names.lock().chooses(name));
+            let seen = ask(&cluster, &chosen.iter().map(String::as_str).collect::<Vec<_>>())?;
+            Ok((cluster_id, seen))
         });
         let seen = asked.await.unwrap_or_else(|e| Err(LogError::Away(e.to_string())));
+        let seen = seen.and_then(|(cluster_id, seen)| self.meet(cluster_id).map(|()| seen));
         let seen = seen.inspect(|_| self.link.is_up());
         let applied = match seen {
             Ok(seen) => self.apply(seen).await,
@@ -82,6 +84,15 @@ impl Local {
             Err(e) => self.fail(&e),
         }
         self.shared.looks.send_modify(|looks| *looks += 1);
+    }
+
+    /// The first answer tells whether this is the cluster whose topics were copied before.
+    fn meet(&self, cluster_id: Option<String>) -> Result<(), LogError> {
+        if let Some(id) = cluster_id {
+            self.shared.copies.confirm_origin(&id)?;
+            self.is_met.set(true);
+        }
+        Ok(())
     }
 
     async fn apply(self: &Rc<Self>, seen: Seen) -> Result<(), LogError> {
@@ -169,12 +180,15 @@ impl Local {
                         names_topics: names_topics(&id.topic),
                         next: Cell::new(next.0),
                         at_end: Cell::new(false),
-                        complete: Cell::new(next >= reach.end),
+                        complete: Cell::new(false),
                         catches_up: Cell::new(false),
                         lost: Cell::new(false),
                         reach: Cell::new(*reach),
                         task: RefCell::new(None),
                     });
+                    if next >= reach.end {
+                        self.is_complete(&part)?;
+                    }
                     self.assign(&part)?;
                     followed.partitions.push(part);
                 }
@@ -257,7 +271,32 @@ impl Local {
     /// Tells readers of every topic how fresh it is.
     pub(super) fn tell_all(&self) {
         let stale = *self.link.down_since_ms().borrow();
-        self.topics.borrow().values().for_each(|topic| topic.tell(stale));
+        let followed = self.topics.borrow();
+        followed.values().for_each(|topic| topic.tell(stale));
+        if stale.is_some() {
+            let copies = self.shared.copies.topics();
+            let unasked = copies.iter().filter(|copy| !followed.contains_key(&copy.name));
+            unasked.for_each(|copy| self.serve_stale(copy, stale));
+        }
+    }
+
+    /// A copy of an earlier process, about which Kafka cannot be asked: it is as it was then.
+    fn serve_stale(&self, copy: &TopicInfo, stale_since_ms: Option<i64>) {
+        let freshness = Freshness {
+            complete: self.shared.copies.was_complete(copy),
+            stale_since_ms,
+            ..Freshness::default()
+        };
+        self.shared.freshness_of(&copy.name).send_replace(freshness);
+    }
+
+    /// Everything that there was when the partition was met is copied.
+    pub(super) fn is_complete(&self, part: &Part) -> Result<(), LogError> {
+        if part.complete.replace(true) {
+            return Ok(());
+        }
+        let end = self.copier.borrow_mut().next_offset(&part.id)?;
+        self.shared.copies.note_complete(&part.id, end)
     }
 
     /// The same of one topic.
