@@ -4,6 +4,7 @@
 //! the test is killed. What is in its topics: [`Topics`]; what other clients see there: [`readers`].
 
 pub mod readers;
+mod tools;
 mod topics;
 
 use std::{
