@@ -40,10 +40,23 @@ impl Topics {
         })
     }
 
-    /// The topic, made if it is missing, and written down.
+    /// The topic, made if it is missing, and written down; with the partitions that it is filled to, which stay as many as
+    /// they were at the beginning.
     pub(crate) async fn open(&mut self, name: &str) -> Result<TopicInfo, LogError> {
-        let topic = self.log.ensure_topic(name, &creation(self.groups.settings(name)))?;
-        self.filled.remember(&topic).await?;
+        let creation = creation(self.groups.settings(name));
+        let mut topic = self.log.ensure_topic(name, &creation)?;
+        let filled = self.filled.remember(&topic).await?;
+        if topic.partitions > filled {
+            tracing::warn!(
+                topic = name,
+                partitions = topic.partitions,
+                filled,
+                "the topic was given more partitions while it is filled; rows go on to the first {filled}, or changes of one \
+                 key would lie in two partitions and lose their order. To use all, start anew: stop, drop the replication \
+                 slot, delete the topic and make it with as many partitions as it shall have, start"
+            );
+            topic.partitions = filled;
+        }
         Ok(topic)
     }
 }

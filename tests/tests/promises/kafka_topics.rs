@@ -1,13 +1,21 @@
-//! Topics on Kafka are made as Kafka Connect makes them: `topic.creation.*`, or the broker's own settings.
+//! Topics on Kafka are made as Kafka Connect makes them: `topic.creation.*`, or the broker's own settings; and filled to as
+//! many partitions as they had at the beginning.
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
     kafka::Kafka,
+    oracle,
     postgres::{Postgres, Version},
     process::{Rowcast, topic},
+    random::Random,
+    workload::{self, Load, TABLES},
 };
 
-const TABLES: &str = "CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE orders_log (id int PRIMARY KEY);
+use crate::kafka::same_for_each_key;
+
+const ORDERS: &str = "CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE orders_log (id int PRIMARY KEY);
     CREATE TABLE plain (id int PRIMARY KEY);
     INSERT INTO orders VALUES (1); INSERT INTO orders_log VALUES (1); INSERT INTO plain VALUES (1)";
 const INCLUDE_LIST: &str = "public.orders,public.orders_log,public.plain";
@@ -29,7 +37,7 @@ async fn holds_records(kafka: &Kafka, table: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_is_made_with_the_partitions_and_settings_of_its_group() -> Result<()> {
     let postgres = Postgres::start(Version::Installed)?;
-    postgres.connect().await?.batch_execute(TABLES).await?;
+    postgres.connect().await?.batch_execute(ORDERS).await?;
     let kafka = Kafka::start_with(&[("num.partitions", "2")]).await?;
     let mut capture = Rowcast::capture(&postgres, INCLUDE_LIST, &kafka.address())?;
     for (property, value) in [
@@ -71,7 +79,7 @@ async fn a_topic_is_made_with_the_partitions_and_settings_of_its_group() -> Resu
 #[tokio::test(flavor = "multi_thread")]
 async fn switched_off_topics_are_the_brokers_to_make() -> Result<()> {
     let postgres = Postgres::start(Version::Installed)?;
-    postgres.connect().await?.batch_execute(TABLES).await?;
+    postgres.connect().await?.batch_execute(ORDERS).await?;
     let mut kafka = Kafka::start_with(&[("num.partitions", "2"), ("auto.create.topics.enable", "false")]).await?;
     let mut capture = Rowcast::capture(&postgres, "public.orders", &kafka.address())?;
     capture.set("topic.creation.enable", "false");
@@ -88,5 +96,61 @@ async fn switched_off_topics_are_the_brokers_to_make() -> Result<()> {
     capture.start_ready().await?;
     holds_records(&kafka, "orders").await?;
     ensure!(described(&kafka, "orders").await?.contains("PartitionCount: 2\t"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_given_more_partitions_keeps_the_order_of_each_key() -> Result<()> {
+    let mut random = Random::from_environment("a_topic_that_is_given_more_partitions_keeps_the_order_of_each_key");
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = workload::watched_tables(&postgres).await?;
+    let kafka = Kafka::start().await?;
+    let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
+    capture.set("topic.creation.default.partitions", "2");
+    capture.set("topic.creation.default.replication.factor", "1");
+    capture.start_ready().await?;
+    capture.logged(|line| line.contains("\"streaming\"")).await?;
+    let mut gateway = Rowcast::gateway(&kafka.address(), &TABLES.map(topic))?;
+    gateway.start_ready().await?;
+    let followers = workload::follow_tables_live(gateway.address()).await?;
+
+    let load = Load::start(postgres.port(), 2, &mut random);
+    for (wrote, partitions) in [(20, "5"), (60, "7")] {
+        load.wrote(wrote).await?;
+        for table in TABLES {
+            let alter = ["--alter", "--partitions", partitions, "--topic", &topic(table)];
+            kafka.kafka_topics(&alter).await?;
+        }
+        capture.kill().await?;
+        capture.start_ready().await?;
+    }
+    load.stop().await?;
+    workload::write_marker(&database, -1).await?;
+    let warning = capture.logged(|line| line.contains("was given more partitions") && line.contains("\"filled\":2"));
+    warning.await?;
+    for (table, follower) in followers {
+        let committed = oracle::changes(&database, table).await?;
+        follower
+            .until("every change", |seen| seen.changes.len() >= committed.len())
+            .await?;
+        let seen = follower.stop();
+        ensure!(
+            seen.resets.is_empty(),
+            "a client of {table} was reset: {:?}",
+            seen.resets
+        );
+        same_for_each_key("the client", &seen.changes, &committed).with_context(|| table.to_owned())?;
+        ensure!(kafka.topics().partitions(&topic(table))?.len() == 7);
+        let mut places = BTreeMap::new();
+        for record in kafka.topics().read(&topic(table)).await? {
+            let place = *places.entry(record.key.clone()).or_insert(record.partition);
+            ensure!(
+                place == record.partition,
+                "changes of {:?} lie in partitions {place} and {}",
+                record.key.as_deref().map(String::from_utf8_lossy),
+                record.partition
+            );
+        }
+    }
     Ok(())
 }
