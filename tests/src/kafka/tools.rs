@@ -14,6 +14,21 @@ impl Kafka {
         self.tool("org.apache.kafka.tools.TopicCommand", arguments).await
     }
 
+    /// `kafka-configs`: gives a user a password for a SCRAM mechanism.
+    pub async fn add_scram_user(&self, mechanism: &str, user: &str, password: &str) -> anyhow::Result<()> {
+        let config = format!("{mechanism}=[iterations=4096,password={password}]");
+        let arguments = [
+            "--alter",
+            "--entity-type",
+            "users",
+            "--entity-name",
+            user,
+            "--add-config",
+            &config,
+        ];
+        self.tool("kafka.admin.ConfigCommand", &arguments).await.map(drop)
+    }
+
     async fn tool(&self, class: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut java = Command::new("java");
         java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]);

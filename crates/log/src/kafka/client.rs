@@ -156,14 +156,43 @@ pub(crate) fn connect(options: &KafkaOptions) -> Result<String, LogError> {
         while consumer.poll(Duration::ZERO).is_some() {}
         let nobody = link.is_refused() || link.down_since_ms().borrow().is_some();
         if nobody || began.elapsed() > CONNECT_TIMEOUT {
+            let said = link.said();
             return Err(LogError::Away(format!(
-                "Kafka at {} does not answer ({}); check the address, that a broker listens there, and security.protocol \
-                 and sasl.* under [log.kafka]",
+                "Kafka at {} does not answer ({said}); check {} under [log.kafka]",
                 options.bootstrap,
-                link.said()
+                to_check(&said)
             )));
         }
     }
+}
+
+/// Which properties to look at when nobody answers, by what librdkafka says of the last try.
+fn to_check(said: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if says(&["mechanism handshake failed"]) {
+        return "sasl.mechanism";
+    }
+    if says(&["SASL authentication error"]) {
+        return match said.contains("OAUTHBEARER") {
+            true => "sasl.oauthbearer.*",
+            false => "sasl.username and sasl.password",
+        };
+    }
+    if says(&["PLAINTEXT broker listener", "wrong version number", "security.protocol"]) {
+        return "security.protocol";
+    }
+    if says(&["hostname mismatch", "IP address mismatch"]) {
+        return "that the broker's certificate names this address, or ssl.endpoint.identification.algorithm";
+    }
+    // The broker's word on ours, before ours on the broker's: OpenSSL calls both by the same names.
+    if says(&["SSL alert number"]) {
+        return "ssl.certificate.location and ssl.key.location";
+    }
+    if says(&["certificate verify failed"]) {
+        return "ssl.ca.location";
+    }
+    // A broker that waits for TLS, and is not spoken to so, says nothing.
+    "the address, that a broker listens there, and security.protocol and sasl.*"
 }
 
 /// The refusal of a property or a client, without the property's value.
@@ -320,6 +349,51 @@ mod tests {
             refused.contains("security.protocol") && !refused.contains("secret"),
             "{refused}"
         );
+    }
+
+    /// As OpenSSL and brokers say it; a real broker's words are in `promises/kafka_security.rs`.
+    #[test]
+    fn what_is_said_leads_to_a_property() {
+        for (said, check) in [
+            ("no answer", "the address, that"),
+            (
+                "SASL OAUTHBEARER mechanism handshake failed: Broker: Unsupported",
+                "sasl.mechanism",
+            ),
+            (
+                "SASL authentication error: {\"status\":\"invalid_token\"} with OAUTHBEARER",
+                "sasl.oauthbearer.*",
+            ),
+            (
+                "SSL routines::certificate verify failed: IP address mismatch",
+                "that the broker's certificate",
+            ),
+            (
+                "SSL routines::tlsv1 alert unknown ca: SSL alert number 48",
+                "ssl.certificate.location",
+            ),
+        ] {
+            assert!(to_check(said).starts_with(check), "{said}: {}", to_check(said));
+        }
+    }
+
+    #[test]
+    fn our_librdkafka_has_what_clusters_ask_for() {
+        let native = config(&options(&[])).create_native_config().unwrap();
+        let features = native.get("builtin.features").unwrap();
+        let features: Vec<&str> = features.split(',').collect();
+        for wanted in [
+            "ssl",
+            "sasl_plain",
+            "sasl_scram",
+            "sasl_oauthbearer",
+            "zstd",
+            "gzip",
+            "snappy",
+            "lz4",
+        ] {
+            assert!(features.contains(&wanted), "{wanted} is not in {features:?}");
+        }
     }
 
     #[test]
