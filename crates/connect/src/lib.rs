@@ -23,6 +23,7 @@ mod snapshot;
 mod state;
 mod status;
 mod stop;
+mod topics;
 
 pub use connector::{ConnectorError, Connectors, RunningConnector};
 pub use metrics::ConnectMetrics;

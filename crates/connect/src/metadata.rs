@@ -90,8 +90,8 @@ impl MetadataTopics {
 fn internal_topic() -> TopicCreation {
     TopicCreation {
         partitions: Some(1),
-        replication_factor: None,
         config: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
+        ..TopicCreation::default()
     }
 }
 

@@ -11,8 +11,7 @@ use std::{
 
 use rowcast_event::{Change, EncodedRecords, Lsn, Table, TransactionMark};
 use rowcast_log::{
-    Appender, FlushSeq, Log, LogError, Memory, NewRecord, Offset, TopicCreation, TopicPartition, Visibility, WriterId,
-    partition_of,
+    Appender, FlushSeq, Log, LogError, Memory, NewRecord, Offset, TopicPartition, Visibility, WriterId, partition_of,
 };
 use rowcast_postgres::{ConnectorConfig, Stream, StreamEvent};
 use tokio::sync::watch;
@@ -21,7 +20,6 @@ use crate::{
     ConnectMetrics, ConnectorError,
     clock::now_ns,
     confirm::{Confirmation, IdlePosition},
-    filled::FilledTopics,
     held::Held,
     metadata::{MetadataTopics, stopped},
     own::Own,
@@ -29,6 +27,7 @@ use crate::{
     schemas::Schemas,
     state::{State, StateStore, last_mark},
     stop::told_to_stop,
+    topics::Topics,
 };
 
 /// Bytes encoded since the last flush after which one is due although more is waiting to be read.
@@ -64,7 +63,7 @@ pub(crate) struct Pipeline {
     write_down_at: Instant,
     durable: watch::Receiver<FlushSeq>,
     schemas: Schemas,
-    filled: FilledTopics,
+    topics: Topics,
     /// By table oid. Bounded by the tables of the database.
     routes: HashMap<u32, Route>,
     /// By topic, then by partition: survives table versions and connections.
@@ -101,7 +100,7 @@ impl Pipeline {
             own: None,
             unwritten: None,
             write_down_at: Instant::now(),
-            filled: FilledTopics::load(metadata.clone(), config)?,
+            topics: Topics::load(metadata.clone(), config, memory)?,
             schemas: Schemas::load(metadata)?,
             durable: appender.durable(),
             log,
@@ -215,9 +214,7 @@ impl Pipeline {
         for warning in table.warnings() {
             tracing::warn!(table = %table.topic, "{warning}");
         }
-        let topic = self.log.ensure_topic(&table.topic, &TopicCreation::default())?;
-        self.filled.remember(&topic).await?;
-        let partitions = topic.all();
+        let partitions = self.topics.open(&table.topic).await?.all();
         if !self.held.contains_key(&table.topic) {
             let mut held = Vec::with_capacity(partitions.len());
             for partition in &partitions {

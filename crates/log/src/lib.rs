@@ -108,6 +108,9 @@ pub struct TopicCreation {
     pub replication_factor: Option<u16>,
     /// Kafka's topic configuration, such as `cleanup.policy`.
     pub config: BTreeMap<String, String>,
+    /// Whether a missing topic is left to the broker (`auto.create.topics.enable`), whose settings then hold for it.
+    /// The embedded log is its own broker.
+    pub by_broker: bool,
 }
 
 /// Who appends. The next appender of the same name takes over from the one before.

@@ -4,6 +4,8 @@
 //! the test is killed. What is in its topics: [`Topics`]; what other clients see there: [`readers`].
 
 pub mod readers;
+pub mod security;
+mod tools;
 mod topics;
 
 use std::{
@@ -53,21 +55,26 @@ impl Kafka {
 
     /// The same, with properties as in `server.properties`; they win over ours.
     pub async fn start_with(properties: &[(&str, &str)]) -> anyhow::Result<Kafka> {
-        let folder = tempfile::Builder::new().prefix("rowcast-kafka-").tempdir()?;
+        let mut kafka = Kafka::unstarted()?;
+        for (name, value) in properties {
+            kafka.set(name, value);
+        }
+        kafka.format()?;
+        kafka.restart().await?;
+        Ok(kafka)
+    }
+
+    /// With the usual properties, and without data yet.
+    fn unstarted() -> anyhow::Result<Kafka> {
         let mut kafka = Kafka {
             java: None,
             lines: Lines::default(),
             port: free_port()?,
             controller_port: free_port()?,
             properties: BTreeMap::new(),
-            folder,
+            folder: tempfile::Builder::new().prefix("rowcast-kafka-").tempdir()?,
         };
         kafka.properties = kafka.usual_properties();
-        for (name, value) in properties {
-            kafka.set(name, value);
-        }
-        kafka.format()?;
-        kafka.restart().await?;
         Ok(kafka)
     }
 

@@ -15,6 +15,7 @@ fn a_process_without_copies_reads_the_brokers_and_makes_topics() {
         partitions: Some(2),
         replication_factor: Some(1),
         config: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
+        ..TopicCreation::default()
     };
     let made = log.ensure_topic("t", &creation).unwrap();
     assert_eq!(made.partitions, 2);

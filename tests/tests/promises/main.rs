@@ -12,6 +12,8 @@ mod idle;
 mod kafka;
 mod kafka_away;
 mod kafka_kit;
+mod kafka_security;
+mod kafka_topics;
 mod kafka_war;
 mod keys;
 mod kill_rowcast;

@@ -33,6 +33,11 @@ use crate::{Epoch, LogError, Offset, TopicCreation, TopicInfo, TopicPartition, t
 /// Kafka tells nobody of topics; a broker hears of one within a few milliseconds.
 const PROPAGATION_LOOK: Duration = Duration::from_millis(5);
 
+/// How long a broker may take to make a topic by itself, before we say that it does not.
+///
+/// It takes some ten milliseconds; nothing tells one that does not from one that is slow.
+const AUTO_CREATION_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Kafka's sign for "as the broker's settings say".
 const BROKERS_DEFAULT: i32 = -1;
 
@@ -165,6 +170,9 @@ impl Cluster {
         if let Some(info) = self.topic(name)? {
             return Ok(info);
         }
+        if creation.by_broker {
+            return self.have_made(name);
+        }
         let partitions = creation.partitions.map_or(BROKERS_DEFAULT, |count| count as i32);
         let replicas = creation.replication_factor.map_or(BROKERS_DEFAULT, i32::from);
         let mut new = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
@@ -177,6 +185,26 @@ impl Cluster {
             Err((_, code)) => return Err(refused(&what, code, &self.options)),
         }
         self.until(&what, || self.topic(name))
+    }
+
+    /// Has the broker make a topic, as a producer's question for it does, if the broker does so at all.
+    fn have_made(&self, name: &str) -> Result<TopicInfo, LogError> {
+        let config = client::consumer_properties(&self.options, &[("allow.auto.create.topics", "true")]);
+        let asking: BaseConsumer<Link> = client::create(&config, Link::default())?;
+        let asked = asking.fetch_metadata(Some(name), REQUEST_TIMEOUT);
+        asked.map_err(|e| self.away(&format!("topic {name}"), &e.to_string()))?;
+        let began = Instant::now();
+        // The answer says "unknown" of a topic that is being made, too.
+        while began.elapsed() < AUTO_CREATION_PATIENCE {
+            if let Some(info) = self.topic(name)? {
+                return Ok(info);
+            }
+            thread::sleep(PROPAGATION_LOOK);
+        }
+        Err(LogError::Invalid(format!(
+            "topic {name} does not exist and topic.creation.enable is false; make it (kafka-topics --create), let the \
+             broker make topics (auto.create.topics.enable), or remove topic.creation.enable"
+        )))
     }
 
     /// Removes the topic; when this returns, it is gone for every question.
@@ -294,10 +322,10 @@ fn refused(what: &str, code: Code, options: &KafkaOptions) -> LogError {
             "allow it to the user of sasl.username, or have somebody who may do it beforehand"
         }
         Code::InvalidReplicationFactor => {
-            "set topic.creation.default.replication.factor to as many brokers as there are"
+            "set topic.creation.<group>.replication.factor to at most as many brokers as there are"
         }
-        Code::InvalidPartitions => "set topic.creation.default.partitions",
-        Code::InvalidConfig => "correct topic.creation.default.*",
+        Code::InvalidPartitions => "set topic.creation.<group>.partitions",
+        Code::InvalidConfig => "correct the topic properties in topic.creation.<group>.*",
         _ => "see the broker's log",
     };
     let bootstrap = &options.bootstrap;

@@ -154,23 +154,52 @@ pub(crate) fn connect(options: &KafkaOptions, link: &Link) -> Result<String, Log
             tracing::debug!(%code, "Kafka does not answer yet");
         }
         while consumer.poll(Duration::ZERO).is_some() {}
+        let said = link.said();
         if link.is_refused() {
             return Err(LogError::Invalid(format!(
-                "Kafka at {} does not let us in ({}); check security.protocol, sasl.* and ssl.* under [log.kafka]",
+                "Kafka at {} does not let us in ({said}); check {} under [log.kafka]",
                 options.bootstrap,
-                link.said()
+                to_check(&said)
             )));
         }
         if link.is_known_down() || began.elapsed() > CONNECT_TIMEOUT {
             link.is_down();
             return Err(LogError::Away(format!(
-                "Kafka at {} does not answer ({}); check the address, that a broker listens there, and security.protocol \
-                 and sasl.* under [log.kafka]",
+                "Kafka at {} does not answer ({said}); check {} under [log.kafka]",
                 options.bootstrap,
-                link.said()
+                to_check(&said)
             )));
         }
     }
+}
+
+/// Which properties to look at when nobody answers, by what librdkafka says of the last try.
+fn to_check(said: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if says(&["mechanism handshake failed"]) {
+        return "sasl.mechanism";
+    }
+    if says(&["SASL authentication error"]) {
+        return match said.contains("OAUTHBEARER") {
+            true => "sasl.oauthbearer.*",
+            false => "sasl.username and sasl.password",
+        };
+    }
+    if says(&["PLAINTEXT broker listener", "wrong version number", "security.protocol"]) {
+        return "security.protocol";
+    }
+    if says(&["hostname mismatch", "IP address mismatch"]) {
+        return "that the broker's certificate names this address, or ssl.endpoint.identification.algorithm";
+    }
+    // The broker's word on ours, before ours on the broker's: OpenSSL calls both by the same names.
+    if says(&["SSL alert number"]) {
+        return "ssl.certificate.location and ssl.key.location";
+    }
+    if says(&["certificate verify failed"]) {
+        return "ssl.ca.location";
+    }
+    // A broker that waits for TLS, and is not spoken to so, says nothing.
+    "the address, that a broker listens there, and security.protocol and sasl.*"
 }
 
 /// The refusal of a property or a client, without the property's value.
@@ -221,8 +250,11 @@ impl Link {
 
     /// A sentence for operators, while no broker is there.
     pub(crate) fn away(&self, options: &KafkaOptions) -> Option<String> {
-        self.is_known_down()
-            .then(|| format!("waiting for Kafka at {} ({})", options.bootstrap, self.said()))
+        let said = self.is_known_down().then(|| self.said())?;
+        let (bootstrap, check) = (&options.bootstrap, to_check(&said));
+        Some(format!(
+            "waiting for Kafka at {bootstrap} ({said}); check {check} under [log.kafka]"
+        ))
     }
 
     /// Trying on is of no use: who we are, or how we ask, was refused.
@@ -338,6 +370,51 @@ mod tests {
             refused.contains("security.protocol") && !refused.contains("secret"),
             "{refused}"
         );
+    }
+
+    /// As OpenSSL and brokers say it; a real broker's words are in `promises/kafka_security.rs`.
+    #[test]
+    fn what_is_said_leads_to_a_property() {
+        for (said, check) in [
+            ("no answer", "the address, that"),
+            (
+                "SASL OAUTHBEARER mechanism handshake failed: Broker: Unsupported",
+                "sasl.mechanism",
+            ),
+            (
+                "SASL authentication error: {\"status\":\"invalid_token\"} with OAUTHBEARER",
+                "sasl.oauthbearer.*",
+            ),
+            (
+                "SSL routines::certificate verify failed: IP address mismatch",
+                "that the broker's certificate",
+            ),
+            (
+                "SSL routines::tlsv1 alert unknown ca: SSL alert number 48",
+                "ssl.certificate.location",
+            ),
+        ] {
+            assert!(to_check(said).starts_with(check), "{said}: {}", to_check(said));
+        }
+    }
+
+    #[test]
+    fn our_librdkafka_has_what_clusters_ask_for() {
+        let native = config(&options(&[])).create_native_config().unwrap();
+        let features = native.get("builtin.features").unwrap();
+        let features: Vec<&str> = features.split(',').collect();
+        for wanted in [
+            "ssl",
+            "sasl_plain",
+            "sasl_scram",
+            "sasl_oauthbearer",
+            "zstd",
+            "gzip",
+            "snappy",
+            "lz4",
+        ] {
+            assert!(features.contains(&wanted), "{wanted} is not in {features:?}");
+        }
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn compile_list(property: &str, list: &str, errors: &mut Vec<String>) -> Vec<Reg
         return Vec::new();
     }
     let compiled = patterns.iter().filter_map(|pattern| {
-        compile(pattern)
+        compile(pattern, Case::Any)
             .map_err(|why| errors.push(format!("{property}: {} is not {why}", shown(pattern))))
             .ok()
     });
@@ -163,11 +163,19 @@ fn written(pattern: &Regex) -> String {
     inner.unwrap_or(pattern.as_str()).to_owned()
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
+/// Whether a pattern tells letters' case apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Case {
+    Any,
+    Exact,
+}
+
+/// One pattern, which matches whole names only.
+pub(super) fn compile(pattern: &str, case: Case) -> Result<Regex, String> {
     let (before, after) = WHOLE;
     // Alone first, so that `a)|(b` does not become whole by what is put around it.
-    build(pattern)
-        .and_then(|_| build(&format!("{before}{pattern}{after}")))
+    build(pattern, case)
+        .and_then(|_| build(&format!("{before}{pattern}{after}"), case))
         .map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => {
                 "a regular expression of reasonable size; write it with fewer repetitions".to_owned()
@@ -182,9 +190,9 @@ fn compile(pattern: &str) -> Result<Regex, String> {
         })
 }
 
-fn build(pattern: &str) -> Result<Regex, regex::Error> {
+fn build(pattern: &str, case: Case) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern)
-        .case_insensitive(true)
+        .case_insensitive(case == Case::Any)
         .size_limit(PATTERN_BYTES_MAX)
         .nest_limit(64)
         .build()

@@ -7,6 +7,7 @@
 
 mod captured;
 mod check;
+mod creation;
 mod document;
 mod host;
 mod kind;
@@ -20,6 +21,7 @@ mod values;
 use std::path::PathBuf;
 
 pub use captured::CapturedTables;
+pub use creation::{TopicGroups, TopicSettings};
 pub use host::refused_address;
 pub use kind::Kind;
 pub use property::{Importance, Property, Status};
@@ -60,6 +62,8 @@ pub struct ConnectorConfig {
     pub snapshot_mode: SnapshotMode,
     /// The include and exclude lists.
     pub tables: CapturedTables,
+    /// `topic.creation.*`.
+    pub topic_groups: TopicGroups,
     /// `skipped.operations`.
     pub skipped_operations: SkippedOperations,
     /// `tombstones.on.delete`.
@@ -87,14 +91,17 @@ impl ConnectorConfig {
         check::each(&values, &mut findings);
         check::together(&values, &mut findings);
         let tables = CapturedTables::compile(&values, &mut findings.errors);
+        let topic_groups = TopicGroups::compile(&values, &mut findings);
         match tables {
-            Some(tables) if findings.errors.is_empty() => Ok(Self::build(&values, tables, findings.remarks)),
+            Some(tables) if findings.errors.is_empty() => {
+                Ok(Self::build(&values, tables, topic_groups, findings.remarks))
+            }
             _ => Err(ConfigErrors(findings.errors)),
         }
     }
 
     /// From values that were checked one by one and together.
-    fn build(values: &Values, tables: CapturedTables, remarks: Vec<String>) -> Self {
+    fn build(values: &Values, tables: CapturedTables, topic_groups: TopicGroups, remarks: Vec<String>) -> Self {
         let text = |name| values.text(name).to_owned();
         Self {
             name: text("name"),
@@ -112,6 +119,7 @@ impl ConnectorConfig {
             publication_mode: PublicationMode::build(values),
             snapshot_mode: SnapshotMode::build(values),
             tables,
+            topic_groups,
             skipped_operations: SkippedOperations::build(values),
             tombstones_on_delete: values.switch("tombstones.on.delete"),
             exactly_once_required: values.word("exactly.once.support") == "required",

@@ -47,13 +47,10 @@ pub(super) const TOPICS: &[Property] = &[
         Often,
         NotYetHarmless("there is no transaction topic"),
     ),
-    declare(
-        "topic.creation.*",
-        Text,
-        None,
-        Must,
-        NotYetHarmless("topics are made with one partition and the log's own settings"),
-    ),
+    // Connect has it in the worker's own file; here there is none.
+    declare("topic.creation.enable", Switch, Some("true"), Must, Honoured),
+    declare("topic.creation.groups", Text, None, Must, Honoured),
+    declare("topic.creation.*", Text, None, Must, Honoured),
 ];
 
 pub(super) const RUNNING: &[Property] = &[

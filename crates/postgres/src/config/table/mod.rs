@@ -25,10 +25,12 @@ pub const PROPERTIES: &[&[Property]] = &[
     connect::CONNECT,
 ];
 
-/// The property of this name. An exact name goes before a family such as `transforms.*`.
+/// The property of this name. An exact name goes before a family such as `transforms.*`, and a family before one that says
+/// less in front: `topic.creation.default.compression.type` is of `topic.creation.*`, not of `*.type`.
 pub fn property(name: &str) -> Option<&'static Property> {
     let all = || PROPERTIES.iter().copied().flatten();
-    all()
-        .find(|property| property.name == name)
-        .or_else(|| all().find(|property| property.is_named(name)))
+    all().find(|property| property.name == name).or_else(|| {
+        let families = all().filter(|property| property.is_named(name));
+        families.max_by_key(|property| property.name.find('*'))
+    })
 }

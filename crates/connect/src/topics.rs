@@ -1,0 +1,71 @@
+//! Makes the topics of one connector, as its `topic.creation.*` says, and takes those that are there as they are.
+//!
+//! Each is written down before anything is appended to it: see [`crate::filled`].
+
+use std::sync::Arc;
+
+use rowcast_log::{Log, LogError, Memory, TopicCreation, TopicInfo};
+use rowcast_postgres::{
+    ConnectorConfig,
+    config::{TopicGroups, TopicSettings},
+};
+
+use crate::{filled::FilledTopics, metadata::MetadataTopics};
+
+/// See the module.
+pub(crate) struct Topics {
+    log: Arc<dyn Log>,
+    groups: TopicGroups,
+    filled: FilledTopics,
+}
+
+impl Topics {
+    pub(crate) fn load(
+        metadata: Arc<MetadataTopics>,
+        config: &ConnectorConfig,
+        memory: Memory,
+    ) -> Result<Topics, LogError> {
+        // Our own files are what keeps a position in each partition.
+        if memory == Memory::Position && config.topic_groups.asks_for_more_than_partitions() {
+            tracing::warn!(
+                connector = %config.name,
+                "topic.creation.*: of a new topic the embedded log takes the number of partitions; replicas and topic \
+                 configuration are Kafka's (--kafka)"
+            );
+        }
+        Ok(Topics {
+            log: metadata.shared_log(),
+            groups: config.topic_groups.clone(),
+            filled: FilledTopics::load(metadata, config)?,
+        })
+    }
+
+    /// The topic, made if it is missing, and written down; with the partitions that it is filled to, which stay as many as
+    /// they were at the beginning.
+    pub(crate) async fn open(&mut self, name: &str) -> Result<TopicInfo, LogError> {
+        let creation = creation(self.groups.settings(name));
+        let mut topic = self.log.ensure_topic(name, &creation)?;
+        let filled = self.filled.remember(&topic).await?;
+        if topic.partitions > filled {
+            tracing::warn!(
+                topic = name,
+                partitions = topic.partitions,
+                filled,
+                "the topic was given more partitions while it is filled; rows go on to the first {filled}, or changes of one \
+                 key would lie in two partitions and lose their order. To use all, start anew: stop, drop the replication \
+                 slot, delete the topic and make it with as many partitions as it shall have, start"
+            );
+            topic.partitions = filled;
+        }
+        Ok(topic)
+    }
+}
+
+fn creation(settings: TopicSettings) -> TopicCreation {
+    TopicCreation {
+        partitions: settings.partitions,
+        replication_factor: settings.replication_factor,
+        config: settings.config,
+        by_broker: settings.by_broker,
+    }
+}
