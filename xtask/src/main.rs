@@ -10,6 +10,7 @@ mod counts;
 mod direction;
 mod kafka;
 mod machine;
+mod nginx;
 mod npm;
 mod run;
 mod seeded;
