@@ -29,10 +29,14 @@ pub(crate) enum Farewell {
 #[derive(Debug)]
 pub(crate) struct Child {
     child: std::process::Child,
-    /// Ends the child when our end of its input is closed, as it is by any death of ours.
-    watcher: std::process::Child,
+    _watcher: Watcher,
     farewell: Farewell,
 }
+
+/// Sends a signal to a process when our end of its input is closed, as it is by any death of ours, and not when it is
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct Watcher(std::process::Child);
 
 impl Child {
     /// Starts the command; what it prints goes to `lines`, with [`Lines::END`] after it, and is appended to the file `log`.
@@ -47,7 +51,7 @@ impl Child {
         drop(command);
         listen(output, log, lines.clone())?;
         Ok(Child {
-            watcher: watch(child.id(), farewell)?,
+            _watcher: Watcher::start(child.id(), farewell.signal())?,
             child,
             farewell,
         })
@@ -93,8 +97,6 @@ impl Drop for Child {
             let _ = self.signal(self.farewell.signal());
             let _ = self.child.wait();
         }
-        let _ = self.watcher.kill();
-        let _ = self.watcher.wait();
     }
 }
 
@@ -123,15 +125,24 @@ fn listen(output: impl std::io::Read + Send + 'static, log: &Path, lines: Lines)
     Ok(())
 }
 
-/// A shell that waits for the end of its input, which only our death or our will brings.
-fn watch(id: u32, farewell: Farewell) -> anyhow::Result<std::process::Child> {
-    Command::new("sh")
-        .args(["-c", &format!("read -r _; kill -{} {id}", farewell.signal())])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        // Ctrl-C is for our owner, who closes our input.
-        .process_group(0)
-        .spawn()
-        .context("starting sh")
+impl Watcher {
+    /// Watches over a process, which is sent the signal of this name.
+    pub(crate) fn start(id: u32, signal: &str) -> anyhow::Result<Watcher> {
+        let shell = Command::new("sh")
+            .args(["-c", &format!("read -r _; kill -{signal} {id}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C is for our owner, who closes our input.
+            .process_group(0)
+            .spawn();
+        Ok(Watcher(shell.context("starting sh")?))
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -130,7 +130,8 @@ pub(crate) fn prepare_tests() -> anyhow::Result<()> {
     prepare_servers()
 }
 
-fn prepare_servers() -> anyhow::Result<()> {
+/// PostgreSQL, Kafka and a proxy, to run beside ours.
+pub(crate) fn prepare_servers() -> anyhow::Result<()> {
     install(&SERVERS)?;
     check_java()?;
     kafka::prepare()?;

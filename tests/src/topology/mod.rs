@@ -13,7 +13,10 @@ mod places;
 mod program;
 mod services;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use futures_util::future::{pending, select_all};
@@ -25,7 +28,7 @@ use self::{
     places::Places,
     program::Program,
 };
-use crate::{http, kafka::Kafka};
+use crate::{child::Watcher, http, kafka::Kafka};
 
 /// Where the proxy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +52,8 @@ pub struct Topology {
 
 #[derive(Debug)]
 enum Running {
-    Postgres(Box<Server>),
+    /// The server stops by its value's end; for the end of ours it has a watcher.
+    Postgres(Box<Server>, Watcher),
     Kafka(Box<Kafka>),
     Program(Box<Program>),
 }
@@ -118,7 +122,7 @@ impl Topology {
     /// The `psql` command line that a person can paste.
     pub fn psql_line(&self) -> anyhow::Result<String> {
         let server = self.services.iter().find_map(|(_, running)| match running {
-            Running::Postgres(server) => Some(server.psql_line()),
+            Running::Postgres(server, _) => Some(server.psql_line()),
             _ => None,
         });
         server.context("no service of docker-compose.yml is a PostgreSQL")
@@ -128,6 +132,21 @@ impl Topology {
     pub async fn database(&mut self) -> anyhow::Result<Client> {
         let (name, service) = self.compose.of_image("postgres")?;
         services::connect(service, self.places.port(name, services::POSTGRES_PORT)?).await
+    }
+
+    /// The connector's file as the capture reads it here.
+    pub fn connector(&self) -> anyhow::Result<String> {
+        let capture = self
+            .compose
+            .of_command("capture")
+            .next()
+            .context("there is a capture")?;
+        let target = self.compose.services[capture].variable("ROWCAST_CONNECTOR")?;
+        let file = self
+            .folder
+            .join(capture)
+            .join(Path::new(target).file_name().unwrap_or_default());
+        fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))
     }
 
     /// SIGKILL to a service; returns when it is gone.
@@ -170,7 +189,7 @@ impl Topology {
             let stopped = match running {
                 Running::Program(mut program) => program.terminate().await,
                 Running::Kafka(mut kafka) => kafka.stop().await,
-                Running::Postgres(mut server) => server.stop(StopMode::Fast),
+                Running::Postgres(mut server, _watcher) => server.stop(StopMode::Fast),
             };
             stopped.with_context(|| format!("stopping {name}"))?;
         }
@@ -184,7 +203,7 @@ impl Topology {
             match running {
                 Running::Program(program) => text += &program.log_text(),
                 Running::Kafka(kafka) => text += &kafka.log_text(),
-                Running::Postgres(_) => continue,
+                Running::Postgres(..) => continue,
             }
             text.push('\n');
         }

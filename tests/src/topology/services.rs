@@ -28,7 +28,7 @@ use super::{
     root,
 };
 use crate::{
-    child::Farewell,
+    child::{Farewell, Watcher},
     kafka::{Kafka, SMALL_HEAP},
     process,
 };
@@ -55,7 +55,8 @@ impl Topology {
         match service.image_name() {
             "postgres" => {
                 let server = self.run_postgres(name, &service, &mounted).await?;
-                Ok(Running::Postgres(Box::new(server)))
+                let watcher = watch_postgres(&server)?;
+                Ok(Running::Postgres(Box::new(server), watcher))
             }
             "apache/kafka" => Ok(Running::Kafka(Box::new(
                 self.run_kafka(name, &service, &mounted).await?,
@@ -183,7 +184,7 @@ impl Topology {
                     let text = fs::read_to_string(root().join(file)).with_context(|| format!("reading {file}"))?;
                     let copy = self
                         .folder_of(name)?
-                        .join(Path::new(file).file_name().context("a file has a name")?);
+                        .join(Path::new(target).file_name().context("a file has a name")?);
                     fs::write(&copy, self.places.translate_connector(&text)?)?;
                     (target, copy)
                 }
@@ -211,6 +212,14 @@ impl Mounted {
         let found = self.0.iter().find(|(mounted, _)| mounted == target);
         found.map(|(_, path)| path.clone())
     }
+}
+
+/// For the case that we are killed: SIGINT is PostgreSQL's fast shutdown.
+fn watch_postgres(server: &Server) -> anyhow::Result<Watcher> {
+    let file = server.options().data_dir.join("postmaster.pid");
+    let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    let id = text.lines().next().and_then(|line| line.trim().parse().ok());
+    Watcher::start(id.context("postmaster.pid begins with a number")?, "INT")
 }
 
 /// A connection to the service's database; it lives as long as the client.

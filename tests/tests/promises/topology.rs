@@ -1,16 +1,21 @@
 //! `docker-compose.yml`, started as processes: what it says must work, and go on when a gateway is killed.
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
     changes::Row,
     client::{Follower, Seen},
-    http,
+    http, process,
     topology::{Front, Topology},
     until,
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    sync::watch,
+    task::JoinHandle,
+};
 use tokio_postgres::Client;
 
 const TOPIC: &str = "orders.public.orders";
@@ -27,11 +32,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// them, everybody got 502 ("no live upstreams") from a gateway that was there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_goes_on_at_the_other_gateway_when_its_own_is_killed() -> Result<()> {
-    let folder = tempfile::Builder::new()
-        .prefix("rowcast-topology-")
-        // PostgreSQL and the proxy's workers are other users than root.
-        .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir()?;
+    let folder = folder()?;
     let mut topology = Topology::start(folder.path(), Front::Anywhere, |_| {}).await?;
     match live_through_kills(&mut topology).await {
         Ok(()) => topology.stop().await,
@@ -82,6 +83,86 @@ async fn live_through_kills(topology: &mut Topology) -> Result<()> {
     }
     eprintln!("{CLIENTS} clients saw {written} changes over two kills");
     Ok(())
+}
+
+/// Ctrl-C is in order, and what it left is gone on with; SIGKILL leaves nobody to stop the others, and they stop all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_the_demo_when_it_is_stopped_or_killed() -> Result<()> {
+    let folder = folder()?;
+    let mut lasting = None;
+    for signal in ["INT", "KILL"] {
+        let mut demo = tokio::process::Command::new(env!("CARGO_BIN_EXE_topology"))
+            .arg("--dir")
+            .arg(folder.path())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(demo.stdout.take().context("its output is piped")?).lines();
+        let (mut page, mut gateways) = (String::new(), 0);
+        loop {
+            let line = lines.next_line().await?.context("the demo says when everything runs")?;
+            if let Some((_, port)) = line.split_once("http://localhost:") {
+                page = format!("127.0.0.1:{port}");
+            }
+            gateways += usize::from(line.contains("kill -9"));
+            if line.contains("Ctrl-C stops everything") {
+                break;
+            }
+        }
+        ensure!(gateways == 2, "the demo names {gateways} gateways");
+        let follower = Follower::start_on(&page, TOPIC, true);
+        follower.live().await?;
+        let rows = follower.stop().rows;
+        ensure!(rows.len() as u64 == ROWS, "the demo shows {} rows", rows.len());
+        ensure!(
+            *lasting.get_or_insert(rows.clone()) == rows,
+            "the second life has other rows"
+        );
+        ensure!(
+            running_in(folder.path())?.len() > 5,
+            "nobody is seen to run in the folder"
+        );
+
+        process::signal(demo.id().context("it runs")?, signal)?;
+        let status = demo.wait().await?;
+        ensure!(status.success() == (signal == "INT"), "SIG{signal}: {status}");
+        if signal == "INT" {
+            let left = running_in(folder.path())?;
+            ensure!(left.is_empty(), "the demo has ended, and these run: {left:?}");
+        }
+        let gone = until("everybody to be gone", || async {
+            Ok(running_in(folder.path())?.is_empty().then_some(()))
+        });
+        gone.await
+            .with_context(|| format!("{:?} run still", running_in(folder.path())))?;
+    }
+    Ok(())
+}
+
+/// The command lines of the processes that name this folder, or whose working directory is in it.
+fn running_in(folder: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for process in fs::read_dir("/proc")? {
+        let process = process?.path();
+        // It may end while it is looked at.
+        let Ok(words) = fs::read(process.join("cmdline")) else {
+            continue;
+        };
+        let words = String::from_utf8_lossy(&words).replace('\0', " ");
+        let at = fs::read_link(process.join("cwd"));
+        if words.contains(&*folder.to_string_lossy()) || at.is_ok_and(|at| at.starts_with(folder)) {
+            found.push(words);
+        }
+    }
+    Ok(found)
+}
+
+fn folder() -> Result<TempDir> {
+    Ok(tempfile::Builder::new()
+        .prefix("rowcast-topology-")
+        // PostgreSQL and the proxy's workers are other users than root.
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir()?)
 }
 
 /// Waits until every client is at this gateway.
