@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    child::Child,
     http::{self, Response},
-    java::{self, Java, Program},
+    java::{self, Program},
     kafka::{self, Kafka},
     lines::Lines,
     until,
@@ -29,7 +30,7 @@ logger.debezium.level=info
 /// A standalone Connect worker (it is ready 1 s before a distributed one) with Debezium's PostgreSQL connector.
 #[derive(Debug)]
 pub struct Debezium {
-    java: Option<Java>,
+    java: Option<Child>,
     lines: Lines,
     address: String,
     properties: BTreeMap<String, String>,
@@ -79,7 +80,7 @@ impl Debezium {
             loggers: LOGGERS,
             ready: READY,
         };
-        self.java = Some(Java::start(&program, &self.lines).await?);
+        self.java = Some(java::start(&program, &self.lines).await?);
         Ok(())
     }
 
@@ -132,7 +133,7 @@ impl Debezium {
     /// Stops it in order (SIGTERM); returns when it is gone.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         let java = self.java.take().context("the worker runs")?;
-        java.terminate(&self.lines).await
+        java.terminate(&self.lines, self.lines.len()).await
     }
 
     /// SIGKILL, at once; returns when it is gone.

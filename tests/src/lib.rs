@@ -7,6 +7,7 @@
 
 pub mod changes;
 pub mod checker;
+mod child;
 pub mod client;
 pub mod debezium;
 pub mod http;
@@ -18,6 +19,7 @@ pub mod postgres;
 pub mod process;
 pub mod random;
 pub mod stall;
+pub mod topology;
 pub mod workload;
 
 use std::{future::Future, time::Duration};

@@ -43,20 +43,22 @@ impl Lines {
 
     /// Waits for a line that `is_it` knows, at or after the line `from`.
     pub(crate) async fn wait_from(&self, from: usize, is_it: impl Fn(&str) -> bool) -> anyhow::Result<String> {
-        let mut count = self.count.subscribe();
-        let found = async {
-            loop {
-                let found = self.lines.lock().expect("nobody panics while holding it")[from..]
-                    .iter()
-                    .find(|line| is_it(line))
-                    .cloned();
-                if let Some(line) = found {
-                    return line;
-                }
-                count.changed().await.expect("we hold the sender");
-            }
-        };
-        let found = tokio::time::timeout(PATIENCE, found).await;
+        let found = tokio::time::timeout(PATIENCE, self.find_from(from, is_it)).await;
         found.with_context(|| format!("the expected line was not logged:\n{}", self.text_from(from)))
+    }
+
+    /// The same, however long it takes.
+    pub(crate) async fn find_from(&self, from: usize, is_it: impl Fn(&str) -> bool) -> String {
+        let mut count = self.count.subscribe();
+        loop {
+            let found = self.lines.lock().expect("nobody panics while holding it")[from..]
+                .iter()
+                .find(|line| is_it(line))
+                .cloned();
+            if let Some(line) = found {
+                return line;
+            }
+            count.changed().await.expect("we hold the sender");
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     env, fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{ExitStatus, Stdio},
 };
 
@@ -362,21 +362,21 @@ pub fn topic(table: &str) -> String {
     format!("{TOPIC_PREFIX}.public.{table}")
 }
 
-/// The binary under test: `ROWCAST_BIN`, or the one that cargo built beside this test.
+/// The binary under test: `ROWCAST_BIN`, or the one that cargo built beside this program, which may be a test.
 pub fn binary() -> anyhow::Result<PathBuf> {
     if let Some(path) = env::var_os("ROWCAST_BIN") {
         return Ok(PathBuf::from(path));
     }
-    let test = env::current_exe()?;
-    let profile = test.ancestors().nth(2).unwrap_or(Path::new("."));
-    let path = profile.join("rowcast");
-    if !path.exists() {
-        bail!(
-            "{} is missing; build it: cargo build -p rowcast, or set ROWCAST_BIN",
-            path.display()
-        );
-    }
-    Ok(path)
+    let this = env::current_exe()?;
+    // A test lies one folder deeper, in `deps`.
+    let mut beside = this.ancestors().skip(1).take(2).map(|folder| folder.join("rowcast"));
+    let found = beside.find(|path| path.is_file());
+    found.with_context(|| {
+        format!(
+            "there is no rowcast beside {}; build it: cargo build -p rowcast, or set ROWCAST_BIN",
+            this.display()
+        )
+    })
 }
 
 /// A field of a JSON log line, wherever the line keeps its fields.

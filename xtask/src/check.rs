@@ -80,6 +80,8 @@ fn quietly(arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 fn deny(which: &[&str]) -> anyhow::Result<()> {
+    // A build fetches only what its own system needs, and `--offline` wants every crate of the lock file.
+    quietly(&["fetch", "--locked"])?;
     let mut deny = command(machine::rust_tool("cargo-deny")?);
     run::quiet(
         deny.args(["--offline", "--workspace", "check", "--hide-inclusion-graph"])

@@ -6,12 +6,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, bail};
 
 use crate::{
-    kafka,
+    kafka, nginx,
     run::{self, command},
     tools_dir,
 };
@@ -129,10 +130,12 @@ pub(crate) fn prepare_tests() -> anyhow::Result<()> {
     prepare_servers()
 }
 
-fn prepare_servers() -> anyhow::Result<()> {
+/// PostgreSQL, Kafka and a proxy, to run beside ours.
+pub(crate) fn prepare_servers() -> anyhow::Result<()> {
     install(&SERVERS)?;
     check_java()?;
-    kafka::prepare()
+    kafka::prepare()?;
+    nginx::prepare()
 }
 
 /// The browser's program, by its name on the usual systems.
@@ -187,34 +190,47 @@ fn install(needs: &[Need]) -> anyhow::Result<()> {
     if !run::exists("apt-get") {
         bail!("missing: {whys}; this is not a Debian-like system, so please install them by hand");
     }
-    let is_root = run::quiet(command("id").arg("-u"))?.trim() == "0";
-    if !is_root
-        && command("sudo")
-            .args(["-n", "true"])
-            .output()
-            .is_ok_and(|output| !output.status.success())
-    {
+    if !may_install()? {
         bail!("missing: {whys}; run: sudo apt-get install {}", packages.join(" "));
     }
-    let apt = |arguments: &[&str]| {
-        let mut apt = if is_root { command("apt-get") } else { command("sudo") };
-        if !is_root {
-            apt.arg("apt-get");
-        }
-        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        apt
-    };
     let mut words = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
     words.extend(&packages);
     eprintln!("==> install {whys}");
-    if run::quiet(&mut apt(&words)).is_err() {
-        run::quiet(&mut apt(&["update", "--quiet"]))?;
-        run::quiet(&mut apt(&words)).with_context(|| format!("missing: {whys}"))?;
+    if run::quiet(&mut apt(&words)?).is_err() {
+        refresh_package_lists()?;
+        run::quiet(&mut apt(&words)?).with_context(|| format!("missing: {whys}"))?;
     }
     match missing.iter().find(|need| !(need.is_there)()) {
         Some(need) => bail!("{} was installed, and there is still no {}", need.package, need.why),
         None => Ok(()),
     }
+}
+
+/// Fetches the lists that `apt-get` finds packages by.
+pub(crate) fn refresh_package_lists() -> anyhow::Result<()> {
+    run::quiet(&mut apt(&["update", "--quiet"])?).map(drop)
+}
+
+fn may_install() -> anyhow::Result<bool> {
+    let sudo = || command("sudo").args(["-n", "true"]).output();
+    Ok(is_root()? || sudo().is_ok_and(|output| output.status.success()))
+}
+
+fn is_root() -> anyhow::Result<bool> {
+    Ok(run::quiet(command("id").arg("-u"))?.trim() == "0")
+}
+
+/// `apt-get`, as root.
+fn apt(arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut apt = match is_root()? {
+        true => command("apt-get"),
+        false => command("sudo"),
+    };
+    if apt.get_program() == "sudo" {
+        apt.args(["-n", "apt-get"]);
+    }
+    apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    Ok(apt)
 }
 
 fn library_is_there(name: &str) -> bool {

@@ -10,6 +10,7 @@ mod counts;
 mod direction;
 mod kafka;
 mod machine;
+mod nginx;
 mod npm;
 mod run;
 mod seeded;
@@ -27,6 +28,9 @@ use clap::{Parser, Subcommand};
 
 use crate::run::command;
 
+/// Chooses the demo with Kafka.
+const KAFKA_FLAG: &str = "--kafka";
+
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
@@ -42,7 +46,10 @@ struct Arguments {
 enum Door {
     /// Build everything and start the demo: a private PostgreSQL, the pipeline, the live page
     Demo {
-        /// Handed to `rowcast demo` as they are
+        /// Instead: what docker-compose.yml says, as plain processes: Kafka, a capture, two gateways, a proxy
+        #[arg(long)]
+        kafka: bool,
+        /// Handed to the demo as they are: `--traffic [N]`, `--dir DIR`, `--help`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -69,7 +76,15 @@ enum Door {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().door {
-        Door::Demo { arguments } => demo(&arguments),
+        Door::Demo { kafka, mut arguments } => {
+            // Behind the demo's own arguments it is one of them.
+            let behind = arguments.extract_if(.., |argument| argument == KAFKA_FLAG).count() > 0;
+            if kafka || behind {
+                demo_kafka(&arguments)
+            } else {
+                demo(&arguments)
+            }
+        }
         Door::Test { seeded: Some(only), .. } => seeded::seeded(&only),
         Door::Test { long, .. } => test::test(long),
         Door::Check => check::check(),
@@ -100,6 +115,28 @@ fn demo(arguments: &[String]) -> anyhow::Result<()> {
     let mut rowcast = command(run::target_dir().join("release/rowcast"));
     // This process becomes the demo, so that Ctrl-C and exit codes are the demo's own.
     Err(rowcast.arg("demo").args(arguments).exec().into())
+}
+
+fn demo_kafka(arguments: &[String]) -> anyhow::Result<()> {
+    machine::prepare_build()?;
+    machine::prepare_servers()?;
+    web::build()?;
+    let mut cargo = command("cargo");
+    cargo.args([
+        "build",
+        "--release",
+        "--package",
+        "rowcast",
+        "--package",
+        "rowcast-tests",
+    ]);
+    run::loud(
+        "build rowcast and the topology",
+        cargo.args(["--bin", "rowcast", "--bin", "topology"]),
+    )?;
+    let mut topology = command(run::target_dir().join("release/topology"));
+    // As above: Ctrl-C and exit codes are the demo's own.
+    Err(topology.args(arguments).exec().into())
 }
 
 fn bench(arguments: &[String]) -> anyhow::Result<()> {

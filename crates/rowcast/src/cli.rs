@@ -3,6 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::{
+    demo::show::traffic_arg,
     health::READY_URL,
     settings::{Layer, Role, Setting, settings_of},
 };
@@ -62,16 +63,7 @@ fn config_arg() -> Arg {
 fn demo_command() -> Command {
     Command::new("demo")
         .about("Starts a private PostgreSQL with a shop's orders table and shows it live")
-        .arg(
-            Arg::new("traffic")
-                .long("traffic")
-                .value_name("N")
-                .value_parser(value_parser!(f64))
-                .num_args(0..=1)
-                .default_value("0")
-                .default_missing_value("1")
-                .help("Plays a believable shop at N changes a second (1 if N is left out)"),
-        )
+        .arg(traffic_arg())
         .arg(path(
             "dir",
             "DIR",

@@ -23,7 +23,8 @@ use tempfile::TempDir;
 
 pub use self::topics::{NewRecord, Offsets, Record, Topics};
 use crate::{
-    java::{self, Java, Program},
+    child::Child,
+    java::{self, Program},
     lines::Lines,
 };
 
@@ -35,16 +36,19 @@ const READY: &str = "Kafka Server started";
 /// What it logs beside warnings: its start.
 const LOGGERS: &str = "logger.server.name=kafka.server.KafkaRaftServer\nlogger.server.level=info\n";
 
+/// What the kit's small heap asks of any broker: the buffer has 128 MB by default, which is half of it.
+pub(crate) const SMALL_HEAP: (&str, &str) = ("log.cleaner.dedupe.buffer.size", "4194304");
+
 /// A broker, running or stopped, and its folder.
 #[derive(Debug)]
 pub struct Kafka {
-    java: Option<Java>,
+    java: Option<Child>,
     lines: Lines,
-    port: u16,
-    controller_port: u16,
+    address: String,
     properties: BTreeMap<String, String>,
+    folder: PathBuf,
     // Dropped after the broker has stopped.
-    folder: TempDir,
+    _temporary: Option<TempDir>,
 }
 
 impl Kafka {
@@ -64,23 +68,45 @@ impl Kafka {
         Ok(kafka)
     }
 
-    /// With the usual properties, and without data yet.
+    /// With the usual properties, in a folder of its own, and without data yet.
     fn unstarted() -> anyhow::Result<Kafka> {
-        let mut kafka = Kafka {
+        let temporary = tempfile::Builder::new().prefix("rowcast-kafka-").tempdir()?;
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let properties = usual_properties(&address, free_port()?, &temporary.path().join("data"));
+        let mut kafka = Kafka::new(address, properties, temporary.path().to_owned());
+        kafka._temporary = Some(temporary);
+        Ok(kafka)
+    }
+
+    /// Starts a broker with these properties and no others, which clients reach at `address`. It logs to `folder`, and goes
+    /// on with the data in its `log.dirs`, if there are any.
+    pub async fn start_as(
+        address: String,
+        properties: BTreeMap<String, String>,
+        folder: PathBuf,
+    ) -> anyhow::Result<Kafka> {
+        let mut kafka = Kafka::new(address, properties, folder);
+        if !kafka.data_dir()?.join("meta.properties").exists() {
+            kafka.format()?;
+        }
+        kafka.restart().await?;
+        Ok(kafka)
+    }
+
+    fn new(address: String, properties: BTreeMap<String, String>, folder: PathBuf) -> Kafka {
+        Kafka {
             java: None,
             lines: Lines::default(),
-            port: free_port()?,
-            controller_port: free_port()?,
-            properties: BTreeMap::new(),
-            folder: tempfile::Builder::new().prefix("rowcast-kafka-").tempdir()?,
-        };
-        kafka.properties = kafka.usual_properties();
-        Ok(kafka)
+            address,
+            properties,
+            folder,
+            _temporary: None,
+        }
     }
 
     /// `127.0.0.1:port`, the same over all restarts.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.address.clone()
     }
 
     /// A client for its topics, which outlives restarts.
@@ -90,12 +116,12 @@ impl Kafka {
 
     /// Where its data (`data/`), its properties and its log (`broker.log`) are.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// The process's number, while it runs.
     pub fn id(&self) -> Option<u32> {
-        self.java.as_ref().map(Java::id)
+        self.java.as_ref().map(Child::id)
     }
 
     /// Sets one of the broker's properties, for the next start.
@@ -106,24 +132,24 @@ impl Kafka {
     /// Starts a broker that was stopped or killed, on the same ports and data, and returns when it takes connections.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         assert!(self.java.is_none(), "one life at a time");
-        let file = self.folder.path().join("server.properties");
+        let file = self.folder.join("server.properties");
         write_properties(&file, &self.properties)?;
         let program = Program {
             name: "broker",
             main: "kafka.Kafka",
             properties: file,
-            folder: self.folder.path(),
+            folder: &self.folder,
             loggers: LOGGERS,
             ready: READY,
         };
-        self.java = Some(Java::start(&program, &self.lines).await?);
+        self.java = Some(java::start(&program, &self.lines).await?);
         Ok(())
     }
 
     /// Stops it in order (SIGTERM); returns when it is gone.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         let java = self.java.take().context("the broker runs")?;
-        java.terminate(&self.lines).await
+        java.terminate(&self.lines, self.lines.len()).await
     }
 
     /// SIGKILL, at once; returns when it is gone.
@@ -145,7 +171,7 @@ impl Kafka {
     /// Throws the data of a stopped broker away and makes a new cluster in its place: same address, no topics, another id.
     pub fn replace_by_new(&mut self) -> anyhow::Result<()> {
         assert!(self.java.is_none(), "only a stopped broker's data can be thrown away");
-        fs::remove_dir_all(self.data_dir())?;
+        fs::remove_dir_all(self.data_dir()?)?;
         self.format()
     }
 
@@ -159,40 +185,11 @@ impl Kafka {
         self.lines.text_from(0)
     }
 
-    fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// One process, few threads, and no waiting for members that will not come.
-    fn usual_properties(&self) -> BTreeMap<String, String> {
-        let (broker, controller) = (self.address(), format!("127.0.0.1:{}", self.controller_port));
-        let listeners = format!("PLAINTEXT://{broker},CONTROLLER://{controller}");
-        let voters = format!("1@{controller}");
-        let advertised = format!("PLAINTEXT://{broker}");
-        let data_dir = self.data_dir().display().to_string();
-        let ours = [
-            ("process.roles", "broker,controller"),
-            ("node.id", "1"),
-            ("controller.quorum.voters", &voters),
-            ("listeners", &listeners),
-            ("advertised.listeners", &advertised),
-            ("controller.listener.names", "CONTROLLER"),
-            ("log.dirs", &data_dir),
-            ("offsets.topic.replication.factor", "1"),
-            ("offsets.topic.num.partitions", "1"),
-            ("transaction.state.log.replication.factor", "1"),
-            ("transaction.state.log.min.isr", "1"),
-            ("transaction.state.log.num.partitions", "1"),
-            ("share.coordinator.state.topic.replication.factor", "1"),
-            ("share.coordinator.state.topic.min.isr", "1"),
-            ("group.initial.rebalance.delay.ms", "0"),
-            // A killed broker may come back when its controller has given its predecessor up: after 9 s by default.
-            ("broker.session.timeout.ms", "2000"),
-            ("broker.heartbeat.interval.ms", "500"),
-            // 128 MB by default, which is half our heap.
-            ("log.cleaner.dedupe.buffer.size", "4194304"),
-        ];
-        ours.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        self.properties
+            .get("log.dirs")
+            .map(PathBuf::from)
+            .context("a broker has log.dirs")
     }
 
     /// Makes the data directory of a new cluster.
@@ -201,15 +198,16 @@ impl Kafka {
     /// 2 s are spent once for a machine.
     fn format(&self) -> anyhow::Result<()> {
         let made_once = java::home()?.join("bootstrap.checkpoint");
-        let data_dir = self.data_dir();
+        let data_dir = self.data_dir()?;
         if made_once.exists() {
-            fs::create_dir(&data_dir)?;
+            fs::create_dir_all(&data_dir)?;
             fs::copy(&made_once, data_dir.join("bootstrap.checkpoint"))?;
             let (cluster, directory) = (random_id(), random_id());
-            let text = format!("version=1\nnode.id=1\ncluster.id={cluster}\ndirectory.id={directory}\n");
+            let node = self.properties.get("node.id").context("a broker has a node.id")?;
+            let text = format!("version=1\nnode.id={node}\ncluster.id={cluster}\ndirectory.id={directory}\n");
             return Ok(fs::write(data_dir.join("meta.properties"), text)?);
         }
-        let file = self.folder.path().join("server.properties");
+        let file = self.folder.join("server.properties");
         write_properties(&file, &self.properties)?;
         let mut format = Command::new("java");
         format
@@ -237,6 +235,37 @@ impl Drop for Kafka {
             eprintln!("the broker logged:\n{}", self.log_text());
         }
     }
+}
+
+/// One process, few threads, and no waiting for members that will not come.
+fn usual_properties(broker: &str, controller_port: u16, data_dir: &Path) -> BTreeMap<String, String> {
+    let controller = format!("127.0.0.1:{controller_port}");
+    let listeners = format!("PLAINTEXT://{broker},CONTROLLER://{controller}");
+    let voters = format!("1@{controller}");
+    let advertised = format!("PLAINTEXT://{broker}");
+    let data_dir = data_dir.display().to_string();
+    let ours = [
+        ("process.roles", "broker,controller"),
+        ("node.id", "1"),
+        ("controller.quorum.voters", &voters),
+        ("listeners", &listeners),
+        ("advertised.listeners", &advertised),
+        ("controller.listener.names", "CONTROLLER"),
+        ("log.dirs", &data_dir),
+        ("offsets.topic.replication.factor", "1"),
+        ("offsets.topic.num.partitions", "1"),
+        ("transaction.state.log.replication.factor", "1"),
+        ("transaction.state.log.min.isr", "1"),
+        ("transaction.state.log.num.partitions", "1"),
+        ("share.coordinator.state.topic.replication.factor", "1"),
+        ("share.coordinator.state.topic.min.isr", "1"),
+        ("group.initial.rebalance.delay.ms", "0"),
+        // A killed broker may come back when its controller has given its predecessor up: after 9 s by default.
+        ("broker.session.timeout.ms", "2000"),
+        ("broker.heartbeat.interval.ms", "500"),
+        SMALL_HEAP,
+    ];
+    ours.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// A Java properties file.

@@ -79,11 +79,14 @@ impl SecuredKafka {
     }
 
     fn set_listeners(&mut self) {
-        let (open, controller) = (self.kafka.port, self.kafka.controller_port);
-        let clients = format!(
-            "PLAINTEXT://127.0.0.1:{open},TLS://127.0.0.1:{},SASLTLS://127.0.0.1:{},SASLOPEN://127.0.0.1:{}",
-            self.tls, self.sasl_tls, self.sasl_open
+        let ours = format!(
+            ",TLS://{},SASLTLS://{},SASLOPEN://{}",
+            self.tls(),
+            self.sasl_tls(),
+            self.sasl_open()
         );
+        let beside = |property: &str| self.kafka.properties[property].clone() + &ours;
+        let (listeners, advertised) = (beside("listeners"), beside("advertised.listeners"));
         let broker = self.certificate("broker.pem").display().to_string();
         let authority = self.certificate("authority.pem").display().to_string();
         let plain =
@@ -91,8 +94,8 @@ impl SecuredKafka {
         let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
         let bearer = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;";
         let set = [
-            ("listeners", format!("{clients},CONTROLLER://127.0.0.1:{controller}")),
-            ("advertised.listeners", clients),
+            ("listeners", listeners),
+            ("advertised.listeners", advertised),
             (
                 "listener.security.protocol.map",
                 "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,SASLTLS:SASL_SSL,SASLOPEN:SASL_PLAINTEXT".to_owned(),

@@ -28,6 +28,7 @@ mod snapshot;
 mod stalled;
 mod stalled_disk;
 mod texts;
+mod topology;
 mod truncate;
 mod versions;
 mod walsender;

@@ -7,4 +7,5 @@ pub mod account;
 pub mod binaries;
 pub mod server;
 pub mod shop;
+pub mod show;
 pub mod start;

@@ -6,18 +6,17 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
 use rowcast_postgres::{ConnectorConfig, Session};
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::runtime::Runtime;
 
 use super::{
     binaries::{Binaries, Wanted},
     server::{self, Server, ServerOptions, StopMode},
-    shop::{self, Dice},
+    show,
 };
 use crate::{
     run,
@@ -56,13 +55,8 @@ impl DemoOptions {
     /// From clap's matches.
     pub fn from_arguments(arguments: &ArgMatches) -> Result<DemoOptions> {
         let text = |name: &str| arguments.get_one::<String>(name).cloned().unwrap_or_default();
-        let traffic = arguments.get_one::<f64>("traffic").copied().unwrap_or_default();
-        anyhow::ensure!(
-            (0.0..=100_000.0).contains(&traffic),
-            "--traffic takes changes a second, 0 to 100000"
-        );
         Ok(DemoOptions {
-            traffic,
+            traffic: show::traffic(arguments)?,
             dir: text("dir").into(),
             pg_bin: arguments.get_one::<String>("pg-bin").map(PathBuf::from),
             pg_port: arguments.get_one("pg-port").copied().unwrap_or(5432),
@@ -81,11 +75,10 @@ pub fn demo(options: DemoOptions, runtime: Runtime) -> Result<()> {
     let psql = server.psql_line();
     let outcome = runtime.block_on(async {
         let stop = stop::stop_signal()?;
-        let config = ConnectorConfig::from_json(&fs::read_to_string(&settings.connectors[0])?)?;
+        let connector = fs::read_to_string(&settings.connectors[0])?;
+        let config = ConnectorConfig::from_json(&connector)?;
         Session::open(&config, "rowcast demo").await?.execute(INIT_SQL).await?;
-        if options.traffic > 0.0 {
-            tokio::spawn(play_shop(config, options.traffic, stop.clone()));
-        }
+        tokio::spawn(show::play_shop(connector, options.traffic, stop.clone()));
         run::run(Role::Run, settings, stop, |addresses| greet(addresses, &psql, &options)).await
     });
     println!("Stopping PostgreSQL ...");
@@ -141,37 +134,9 @@ fn greet(addresses: &run::Addresses, psql: &str, options: &DemoOptions) {
     }
     println!("  Metrics      http://{}/metrics", addresses.metrics);
     println!("  PostgreSQL   {psql}");
-    println!("\nOpen the page, then change a row from anywhere:\n");
-    println!("  {psql} -c \"UPDATE orders SET status = 'shipped', updated_at = now() WHERE id = 1\"");
-    println!(
-        "  {psql} -c \"INSERT INTO orders (customer_name, product_name, status) VALUES ('Ada Lovelace', 'Desk lamp', 'pending')\""
-    );
-    if options.traffic == 0.0 {
-        println!("\n`--traffic` plays a shop by itself.");
-    } else {
-        println!("\nA shop is playing {} change(s) a second.", options.traffic);
-    }
+    println!("\n{}", show::invitation(psql, options.traffic));
     println!(
         "Ctrl-C stops everything; the next start goes on with {}.\n",
         options.dir.display()
     );
-}
-
-/// Runs the shop's statements until `stop`. A lost connection ends the show, not the demo.
-async fn play_shop(config: ConnectorConfig, changes_per_second: f64, mut stop: watch::Receiver<bool>) {
-    if let Err(error) = play(config, changes_per_second, &mut stop).await {
-        eprintln!("the shop has closed: {error:#}");
-    }
-}
-
-async fn play(config: ConnectorConfig, changes_per_second: f64, stop: &mut watch::Receiver<bool>) -> Result<()> {
-    let mut database = Session::open(&config, "rowcast demo shop").await?;
-    let mut dice = Dice(std::process::id().into());
-    let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / changes_per_second));
-    loop {
-        tokio::select! {
-            () = stop::told_to_stop(stop) => return Ok(()),
-            _ = pace.tick() => database.execute(&shop::statement(dice.throw())).await?,
-        };
-    }
 }
