@@ -60,7 +60,12 @@ impl Connection {
 
     /// Subscribes to a table's topic.
     pub async fn subscribe(&mut self, table: &str, snapshot: bool, cursor: Option<&str>) -> anyhow::Result<()> {
-        self.send(&json!({ "type": "subscribe", "topic": topic(table), "snapshot": snapshot, "cursor": cursor }))
+        self.subscribe_to(&topic(table), snapshot, cursor).await
+    }
+
+    /// Subscribes to any topic.
+    pub async fn subscribe_to(&mut self, topic: &str, snapshot: bool, cursor: Option<&str>) -> anyhow::Result<()> {
+        self.send(&json!({ "type": "subscribe", "topic": topic, "snapshot": snapshot, "cursor": cursor }))
             .await
     }
 
@@ -132,9 +137,14 @@ pub struct Follower {
 impl Follower {
     /// Starts to follow; the server need not be there yet.
     pub fn start(address: &str, table: &str, snapshot: bool) -> Follower {
+        Self::start_on(address, &topic(table), snapshot)
+    }
+
+    /// The same for any topic whose keys have an `id`.
+    pub fn start_on(address: &str, topic: &str, snapshot: bool) -> Follower {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (tell, told) = watch::channel(());
-        let follow = follow(address.to_owned(), table.to_owned(), snapshot, seen.clone(), tell);
+        let follow = follow(address.to_owned(), topic.to_owned(), snapshot, seen.clone(), tell);
         Follower {
             seen,
             told,
@@ -202,9 +212,9 @@ impl Drop for Follower {
 }
 
 /// Connects, follows, and does it again when the connection ends.
-async fn follow(address: String, table: String, snapshot: bool, seen: Arc<Mutex<Seen>>, tell: watch::Sender<()>) {
+async fn follow(address: String, topic: String, snapshot: bool, seen: Arc<Mutex<Seen>>, tell: watch::Sender<()>) {
     loop {
-        let outcome = follow_once(&address, &table, snapshot, &seen, &tell).await;
+        let outcome = follow_once(&address, &topic, snapshot, &seen, &tell).await;
         seen.lock()
             .expect("nobody panics while holding it")
             .end_connection(outcome);
@@ -216,7 +226,7 @@ async fn follow(address: String, table: String, snapshot: bool, seen: Arc<Mutex<
 /// One connection, to its end. An error is something that the protocol does not allow.
 async fn follow_once(
     address: &str,
-    table: &str,
+    topic: &str,
     snapshot: bool,
     seen: &Mutex<Seen>,
     tell: &watch::Sender<()>,
@@ -225,7 +235,11 @@ async fn follow_once(
         return Ok(());
     };
     let cursor = seen.lock().expect("nobody panics while holding it").cursor.clone();
-    if connection.subscribe(table, snapshot, cursor.as_deref()).await.is_err() {
+    if connection
+        .subscribe_to(topic, snapshot, cursor.as_deref())
+        .await
+        .is_err()
+    {
         return Ok(());
     }
     while let Some(message) = connection.next().await? {

@@ -11,6 +11,7 @@ mod identity;
 mod idle;
 mod kafka;
 mod kafka_kit;
+mod kafka_life;
 mod kafka_security;
 mod kafka_topics;
 mod kafka_war;
