@@ -10,6 +10,7 @@ mod filter;
 mod identity;
 mod idle;
 mod kafka;
+mod kafka_foreign;
 mod kafka_kit;
 mod kafka_life;
 mod kafka_security;
