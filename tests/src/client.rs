@@ -140,7 +140,7 @@ impl Follower {
         Self::start_on(address, &topic(table), snapshot)
     }
 
-    /// The same, of any topic.
+    /// The same for any topic whose keys have an `id`.
     pub fn start_on(address: &str, topic: &str, snapshot: bool) -> Follower {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (tell, told) = watch::channel(());

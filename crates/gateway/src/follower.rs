@@ -192,8 +192,20 @@ impl Follower {
         let topic = self.topic.clone();
         let is_alone = self.sources.len() == 1;
         let mut chunks = Vec::new();
-        for (number, source) in self.sources.iter().enumerate().filter(|(_, source)| source.has_more()) {
-            let chunk = topic.shared.log.read(&source.partition, source.next, SCAN_BYTES)?;
+        for (number, source) in self
+            .sources
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, source)| source.has_more())
+        {
+            let chunk = match topic.shared.log.read(&source.partition, source.next, SCAN_BYTES) {
+                // Retention was faster. Nobody has been shown anything yet.
+                Err(LogError::OutOfRange { earliest, .. }) => {
+                    source.next = Offset(earliest);
+                    topic.shared.log.read(&source.partition, source.next, SCAN_BYTES)?
+                }
+                read => read?,
+            };
             if !chunk.is_empty() {
                 chunks.push((number, chunk));
             }

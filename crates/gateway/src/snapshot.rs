@@ -1,7 +1,7 @@
 //! Gives clients the rows of a topic as of one place, in pages.
 //!
 //! A snapshot is the view's spots, sorted: the log is read through them forwards, page by page, at the client's
-//! pace. Sessions that come while nothing has changed share one, encoded pages too.
+//! pace. Rows that retention has taken out of the log are left out: whoever reads the topic anew finds them nowhere either. Sessions that come while nothing has changed share one, encoded pages too.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +17,7 @@ use crate::{
     frames::{Frames, FramesBuilder},
     json, keys,
     options::{PAGE_READ_BYTES_MAX, READ_BYTES, ROWS_FRAME_BYTES, SNAPSHOT_PAGES_BYTES_MAX, SNAPSHOTS_AT_ONCE_MAX},
-    placed::Placed,
+    placed::{Placed, of_spot, spot},
     reading,
     topic::Topic,
     view::Fills,
@@ -138,7 +138,13 @@ impl Snapshot {
         let mut frame = RowsFrame::begin(out, sub);
         let (mut at, mut bytes_read) = (first, 0);
         while at < self.spots.len() && frame.bytes() < full && bytes_read < PAGE_READ_BYTES_MAX {
-            let chunk = topic.read_spot(self.spots[at].0, READ_BYTES)?;
+            let chunk = match topic.read_spot(self.spots[at].0, READ_BYTES) {
+                Err(LogError::OutOfRange { earliest, .. }) => {
+                    at = self.kept_from(at, earliest);
+                    continue;
+                }
+                read => read?,
+            };
             bytes_read += chunk.chunk.len_bytes();
             if chunk.is_empty() {
                 at = self.spots.len();
@@ -161,6 +167,14 @@ impl Snapshot {
         let rows = frame.rows();
         frame.end();
         Ok((at, rows))
+    }
+
+    /// The first row behind this one that retention has left in the log, which keeps its partition from `earliest` on.
+    fn kept_from(&self, at: usize, earliest: u64) -> usize {
+        let (partition, _) = of_spot(self.spots[at].0);
+        let kept = spot(partition, earliest);
+        let gone = self.spots[at..].partition_point(|spot| spot.0 < kept);
+        at + gone.max(1)
     }
 
     fn write_row(&self, topic: &Topic, placed: &Placed<'_>, key_is_told: bool, frame: &mut RowsFrame<'_>) {

@@ -115,3 +115,34 @@ async fn a_cursor_below_what_the_log_keeps_resets() {
         assert_eq!(table.rows, kept);
     }
 }
+
+#[tokio::test]
+async fn rows_that_retention_takes_are_left_out_for_those_who_come_later() {
+    let stage = Stage::set().await;
+    let mut writer = stage.writer(TOPIC);
+    for id in 0..200 {
+        writer.change('c', id, 1);
+    }
+    let earliest = writer.change('c', 1000, 1);
+    let log = Arc::new(Forgetful {
+        log: stage.log.clone(),
+        earliest: 0.into(),
+    });
+    let address = stage
+        .serve(Gateway::start(log.clone(), GatewayOptions::default()))
+        .await;
+    let mut rows = Vec::new();
+    for kept_from in [0, earliest, earliest + 2] {
+        log.earliest.store(kept_from, Ordering::Relaxed);
+        // Anything new makes the next snapshot another one.
+        writer.change('c', 2000, 1);
+        let mut client = Client::connect(address, Some("rowcast.v1")).await;
+        client.subscribe(|_| {}).await;
+        let mut table = Table::default();
+        while table.lives == 0 {
+            table.take(client.next().await);
+        }
+        rows.push(table.rows.len());
+    }
+    assert_eq!(rows, [202, 2, 1]);
+}

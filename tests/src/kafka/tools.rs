@@ -29,6 +29,20 @@ impl Kafka {
         self.tool("kafka.admin.ConfigCommand", &arguments).await.map(drop)
     }
 
+    /// `kafka-configs`: sets properties of a topic, such as `retention.ms=1`.
+    pub async fn alter_topic(&self, topic: &str, config: &str) -> anyhow::Result<()> {
+        let arguments = [
+            "--alter",
+            "--entity-type",
+            "topics",
+            "--entity-name",
+            topic,
+            "--add-config",
+            config,
+        ];
+        self.tool("kafka.admin.ConfigCommand", &arguments).await.map(drop)
+    }
+
     async fn tool(&self, class: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut java = Command::new("java");
         java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]);

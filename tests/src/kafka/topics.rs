@@ -13,7 +13,7 @@ use rdkafka::{
     consumer::{Consumer, StreamConsumer},
     error::KafkaError,
     message::{Header, Headers, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
+    producer::{FutureProducer, FutureRecord, Producer},
 };
 
 use crate::{PATIENCE, until};
@@ -107,18 +107,7 @@ impl Topics {
         let producer: FutureProducer = config.create()?;
         let mut sent = Vec::with_capacity(records.len());
         for record in records {
-            let mut new: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(topic);
-            new.partition = record.partition;
-            new.key = record.key.as_deref();
-            new.payload = record.value.as_deref();
-            new.timestamp = record.timestamp_ms;
-            if !record.headers.is_empty() {
-                let headers = record.headers.iter().map(|(key, value)| Header {
-                    key,
-                    value: value.as_deref(),
-                });
-                new.headers = Some(headers.fold(OwnedHeaders::new(), OwnedHeaders::insert));
-            }
+            let new = future_record(topic, record);
             sent.push(
                 producer
                     .send_result(new)
@@ -132,6 +121,31 @@ impl Topics {
             places.push((delivery.partition, delivery.offset));
         }
         Ok(places)
+    }
+
+    /// Writes records in one transaction, all of which are acknowledged before it is committed, or aborted.
+    pub async fn produce_in_transaction(
+        &self,
+        topic: &str,
+        records: &[NewRecord],
+        commits: bool,
+    ) -> anyhow::Result<()> {
+        let mut config = self.config();
+        config.set("transactional.id", "rowcast-tests");
+        config.set("partitioner", "murmur2_random");
+        let producer: FutureProducer = config.create()?;
+        producer.init_transactions(PATIENCE)?;
+        producer.begin_transaction()?;
+        for record in records {
+            let sent = producer.send_result(future_record(topic, record));
+            let sent = sent.map_err(|(error, _)| error).context("queueing a record")?;
+            sent.await?.map_err(|(error, _)| error)?;
+        }
+        match commits {
+            true => producer.commit_transaction(PATIENCE)?,
+            false => producer.abort_transaction(PATIENCE)?,
+        }
+        Ok(())
     }
 
     /// Everything that is committed in the topic now, by partition and offset.
@@ -266,6 +280,22 @@ impl Reader {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn future_record<'a>(topic: &'a str, record: &'a NewRecord) -> FutureRecord<'a, [u8], [u8]> {
+    let mut new: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(topic);
+    new.partition = record.partition;
+    new.key = record.key.as_deref();
+    new.payload = record.value.as_deref();
+    new.timestamp = record.timestamp_ms;
+    if !record.headers.is_empty() {
+        let headers = record.headers.iter().map(|(key, value)| Header {
+            key,
+            value: value.as_deref(),
+        });
+        new.headers = Some(headers.fold(OwnedHeaders::new(), OwnedHeaders::insert));
+    }
+    new
 }
 
 fn as_record(message: &impl Message) -> Record {
