@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::{lines::Lines, process};
+use crate::{PATIENCE, lines::Lines, process};
 
 /// Heap of one program. A broker and a Connect with one connector are at rest with 60 MB; this leaves room for batches.
 const HEAP: &str = "-Xmx256m";
@@ -120,6 +120,15 @@ impl Java {
         self.signal("TERM")?;
         lines.wait_from(from, |line| line == Lines::END).await?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits until the program has ended by itself.
+    pub(crate) async fn ended(mut self) -> anyhow::Result<()> {
+        let ended = tokio::task::spawn_blocking(move || self.child.wait());
+        tokio::time::timeout(PATIENCE, ended)
+            .await
+            .context("the program goes on")???;
         Ok(())
     }
 

@@ -23,6 +23,7 @@ mod snapshot;
 mod state;
 mod status;
 mod stop;
+mod under_way;
 
 pub use connector::{ConnectorError, Connectors, RunningConnector};
 pub use metrics::ConnectMetrics;

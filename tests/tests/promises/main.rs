@@ -12,6 +12,7 @@ mod idle;
 mod kafka;
 mod kafka_away;
 mod kafka_kit;
+mod kafka_refusals;
 mod kafka_war;
 mod keys;
 mod kill_rowcast;
