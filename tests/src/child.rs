@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Context;
 
-use crate::{lines::Lines, process};
+use crate::{PATIENCE, lines::Lines, process};
 
 /// How a program must be told that it has no owner any more.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,13 @@ impl Child {
     /// How it ended, once it has.
     pub(crate) fn wait(&mut self) -> anyhow::Result<std::process::ExitStatus> {
         Ok(self.child.wait()?)
+    }
+
+    /// Waits until the program has ended by itself.
+    pub(crate) async fn ended(mut self) -> anyhow::Result<()> {
+        let ended = tokio::task::spawn_blocking(move || self.wait());
+        let ended = tokio::time::timeout(PATIENCE, ended).await;
+        ended.context("the program goes on")??.map(|_| ())
     }
 
     /// SIGTERM; returns when the program has ended by itself. The lines of its life begin at `from`.

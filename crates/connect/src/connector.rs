@@ -39,9 +39,13 @@ pub enum ConnectorError {
     /// From the source; [`SourceError::Gone`] is tried again, a refusal is not.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The log does not take or give records: nothing can go on.
+    /// The log does not take or give records. What may come right by itself, or by an operator's hand at the log, is tried
+    /// again; other than that nothing can go on.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The log does not take one record, named by its place in the source; everything behind it waits. Tried again.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// The connectors of one process over one log.
@@ -137,10 +141,11 @@ impl Connector {
                 Err(ConnectorError::Source(SourceError::Busy(reason))) => {
                     (ConnectorState::Reconnecting { reason, since }, STANDBY_INTERVAL)
                 }
-                Err(ConnectorError::Log(LogError::Away(reason) | LogError::Fenced(reason))) => {
-                    (ConnectorState::Waiting { reason, since }, BACKOFF_MAX)
-                }
-                other => return other,
+                Err(error) => match must_wait_for(&error) {
+                    Some(reason) => (ConnectorState::Waiting { reason, since }, BACKOFF_MAX),
+                    None => return Err(error),
+                },
+                Ok(()) => return Ok(()),
             };
             pause = pause.min(pause_max);
             self.metrics.streaming.set(0);
@@ -306,7 +311,8 @@ impl Connector {
         let pipeline = pipeline.insert(self.pipeline(&before)?);
         snapshot::discard(self.metadata.log(), store)?;
         self.status.set(ConnectorState::Snapshot { rows: 0 });
-        if !snapshot::carry(&mut reader, pipeline, &self.status, &mut self.stop).await? {
+        let carried = snapshot::carry(&mut reader, pipeline, &self.status, &mut self.stop).await;
+        if !carried.map_err(|error| pipeline.under_way.explain(error))? {
             return Ok(None);
         }
         state.snapshot_done = true;
@@ -314,5 +320,17 @@ impl Connector {
         pipeline.note_ends(&mut state)?;
         store.save(&state).await?;
         Ok(Some((state, reader.into_stream().await?)))
+    }
+}
+
+/// What the log must get over before an attempt is worth it, if it can: that it is away, that it forbids something, that it
+/// does not take a record. PostgreSQL keeps what it has not taken.
+fn must_wait_for(error: &ConnectorError) -> Option<String> {
+    match error {
+        ConnectorError::Log(
+            LogError::Away(_) | LogError::Fenced(_) | LogError::Denied(_) | LogError::Refused { .. },
+        )
+        | ConnectorError::Refused(_) => Some(error.to_string()),
+        ConnectorError::Log(_) | ConnectorError::Source(_) => None,
     }
 }

@@ -24,6 +24,7 @@ mod state;
 mod status;
 mod stop;
 mod topics;
+mod under_way;
 
 pub use connector::{ConnectorError, Connectors, RunningConnector};
 pub use metrics::ConnectMetrics;

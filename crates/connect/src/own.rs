@@ -49,10 +49,10 @@ impl Own {
         self.due = true;
     }
 
-    /// Adds the record to what is flushed next.
-    pub(crate) fn append(&mut self, appender: &mut dyn Appender) -> Result<(), LogError> {
+    /// Adds the record to what is flushed next; false when there is nothing to add.
+    pub(crate) fn append(&mut self, appender: &mut dyn Appender) -> Result<bool, LogError> {
         if !std::mem::take(&mut self.due) {
-            return Ok(());
+            return Ok(false);
         }
         let value = self.store.value(&self.state);
         let record = NewRecord {
@@ -62,6 +62,7 @@ impl Own {
             headers: &[],
         };
         appender.append(&self.partition, record)?;
-        appender.commit(b"")
+        appender.commit(b"")?;
+        Ok(true)
     }
 }

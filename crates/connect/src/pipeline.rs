@@ -28,6 +28,7 @@ use crate::{
     state::{State, StateStore, last_mark},
     stop::told_to_stop,
     topics::Topics,
+    under_way::UnderWay,
 };
 
 /// Bytes encoded since the last flush after which one is due although more is waiting to be read.
@@ -78,6 +79,7 @@ pub(crate) struct Pipeline {
     unflushed_since_us: Option<i64>,
     wal_end: Lsn,
     pub(crate) confirmation: Confirmation,
+    pub(crate) under_way: UnderWay,
     metrics: ConnectMetrics,
 }
 
@@ -114,6 +116,7 @@ impl Pipeline {
             unflushed_since_us: None,
             wal_end: Lsn::default(),
             confirmation: Confirmation::new(Lsn::default()),
+            under_way: UnderWay::default(),
             metrics,
         })
     }
@@ -122,13 +125,24 @@ impl Pipeline {
     /// and confirmed, and the slot is free.
     pub(crate) async fn stream(
         &mut self,
-        mut stream: Stream,
+        stream: Stream,
         store: &StateStore,
         state: &mut State,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), ConnectorError> {
         self.start_over(stream.confirmed_flush());
         self.begin_own(store, state)?;
+        let ended = self.follow(stream, store, state, stop).await;
+        ended.map_err(|error| self.under_way.explain(error))
+    }
+
+    async fn follow(
+        &mut self,
+        mut stream: Stream,
+        store: &StateStore,
+        state: &mut State,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), ConnectorError> {
         loop {
             let write_down_at = self.unwritten.map(|_| self.write_down_at);
             let takes_more = !self.must_wait(&stream);
@@ -302,7 +316,7 @@ impl Pipeline {
             .held
             .get_mut(&route.table.topic)
             .expect("a route has its held position");
-        let appender = &mut self.appender;
+        let (appender, under_way) = (&mut self.appender, &mut self.under_way);
         let (mut appended, mut bytes, mut outcome) = (0, 0, Ok(()));
         self.encoded.for_each(|record| {
             let partition = partition_of(record.key, held.len() as u32) as usize;
@@ -316,6 +330,7 @@ impl Pipeline {
                 value,
                 headers: record.headers,
             };
+            under_way.append(change.position.commit_lsn, change.origin.xid);
             outcome = appender.append(&route.partitions[partition], new);
             appended += 1;
             bytes += value.map_or(0, <[u8]>::len);
@@ -360,10 +375,13 @@ impl Pipeline {
     /// Hands everything appended to readers (as `visibility` says) and queues its sync.
     pub(crate) fn flush(&mut self, visibility: Visibility) -> Result<FlushSeq, LogError> {
         if let Some(own) = self.own.as_mut().filter(|_| !self.confirmation.is_in_transaction()) {
-            own.append(&mut *self.appender)?;
+            if own.append(&mut *self.appender)? {
+                self.under_way.append_own();
+            }
         }
         let flush = self.appender.flush(visibility)?;
         self.confirmation.flushed(flush);
+        self.under_way.flushed(flush);
         self.unflushed_bytes = 0;
         self.dirty = false;
         if let Some(commit_us) = self.unflushed_since_us.take()
@@ -414,6 +432,7 @@ impl Pipeline {
             self.note_offsets(state);
         }
         let durable = *self.durable.borrow_and_update();
+        self.under_way.durable(durable);
         if let Some(lsn) = self.confirmation.durable(durable) {
             match self.memory {
                 Memory::Position | Memory::Flush => {

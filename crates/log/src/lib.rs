@@ -361,6 +361,9 @@ pub enum LogError {
         /// What is wrong with it, and what to do.
         why: String,
     },
+    /// Whoever keeps the log does not allow something: try again when it does. The sentence names what.
+    #[error("{0}")]
+    Denied(String),
     /// Another appender of the same name has taken over.
     #[error("{0}")]
     Fenced(String),

@@ -3,6 +3,7 @@
 //! Promises: ports and a folder of its own over all restarts; every line that it logged is kept; gone when it is dropped or
 //! the test is killed. What is in its topics: [`Topics`]; what other clients see there: [`readers`].
 
+mod faults;
 pub mod readers;
 pub mod security;
 mod tools;
@@ -21,6 +22,7 @@ use std::{
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
+pub use self::faults::WITH_RIGHTS;
 pub use self::topics::{NewRecord, Offsets, Record, Topics};
 use crate::{
     child::Child,

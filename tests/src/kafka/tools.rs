@@ -43,7 +43,7 @@ impl Kafka {
         self.tool("kafka.admin.ConfigCommand", &arguments).await.map(drop)
     }
 
-    async fn tool(&self, class: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    pub(super) async fn tool(&self, class: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut java = Command::new("java");
         java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]);
         java.arg(java::class_path()?).arg(class);

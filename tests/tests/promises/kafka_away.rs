@@ -144,7 +144,7 @@ async fn a_gateway_serves_what_it_has_while_the_broker_is_not_there() -> Result<
 }
 
 /// Every change once, in each table's topic.
-async fn the_topics_hold_what_was_committed(kafka: &Kafka, database: &tokio_postgres::Client) -> Result<()> {
+pub(crate) async fn the_topics_hold_what_was_committed(kafka: &Kafka, database: &tokio_postgres::Client) -> Result<()> {
     for table in TABLES {
         let committed = oracle::changes(database, table).await?;
         // Each delete has its tombstone.

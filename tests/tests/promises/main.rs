@@ -14,6 +14,7 @@ mod kafka_away;
 mod kafka_foreign;
 mod kafka_kit;
 mod kafka_life;
+mod kafka_refusals;
 mod kafka_security;
 mod kafka_topics;
 mod kafka_war;

@@ -157,6 +157,10 @@ impl Cluster {
                 (Ok(()), rdkafka::Offset::Offset(offset)) => Ok(Offset(offset.cast_unsigned())),
                 // A partition without a record has an end, 0, but librdkafka says so only in this way.
                 (Ok(()), rdkafka::Offset::End) => Ok(Offset(0)),
+                (Err(e), _) if is_denied(&e) => {
+                    let code = Code::TopicAuthorizationFailed;
+                    Err(refused(&format!("tell the offsets of {id}"), code, &self.options))
+                }
                 (Err(e), _) if is_unknown(&e) => Err(LogError::UnknownPartition(id.to_string())),
                 (error, offset) => Err(self.away(&format!("offsets of {id}"), &format!("{error:?} {offset:?}"))),
             }
@@ -315,6 +319,12 @@ fn is_unknown(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_some_and(|code| unknown.contains(&code))
 }
 
+/// What is not allowed now may be at any time.
+pub(crate) fn is_denied(error: &KafkaError) -> bool {
+    let denied = [Code::TopicAuthorizationFailed, Code::ClusterAuthorizationFailed];
+    error.rdkafka_error_code().is_some_and(|code| denied.contains(&code))
+}
+
 /// What the cluster refuses, and what to do.
 fn refused(what: &str, code: Code, options: &KafkaOptions) -> LogError {
     let next = match code {
@@ -328,8 +338,11 @@ fn refused(what: &str, code: Code, options: &KafkaOptions) -> LogError {
         Code::InvalidConfig => "correct the topic properties in topic.creation.<group>.*",
         _ => "see the broker's log",
     };
-    let bootstrap = &options.bootstrap;
-    LogError::Invalid(format!("Kafka at {bootstrap} refused to {what} ({code}); {next}"))
+    let sentence = format!("Kafka at {} refused to {what} ({code}); {next}", options.bootstrap);
+    match code {
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => LogError::Denied(sentence),
+        _ => LogError::Invalid(sentence),
+    }
 }
 
 fn patiently() -> AdminOptions {

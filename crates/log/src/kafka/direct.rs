@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     KafkaOptions,
-    admin::Cluster,
+    admin::{Cluster, is_denied},
     client::{self, Link, REQUEST_TIMEOUT},
     message::ChunkOf,
 };
@@ -118,9 +118,18 @@ fn gather(
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(chunk.finish(end)),
             // Another broker may answer; the client goes on by itself.
             Some(Err(KafkaError::MessageConsumption(Code::BrokerTransportFailure | Code::AllBrokersDown))) => {}
-            Some(Err(e)) => return Err(away(id, &e)),
+            Some(Err(e)) => return Err(failed(id, &e)),
             None => return Err(away(id, &"nothing came")),
         }
+    }
+}
+
+fn failed(id: &TopicPartition, error: &KafkaError) -> LogError {
+    match is_denied(error) {
+        true => LogError::Denied(format!(
+            "Kafka does not allow {id} to be read ({error}); allow it to the user of sasl.username"
+        )),
+        false => away(id, error),
     }
 }
 

@@ -293,7 +293,7 @@ impl Log for KafkaLog {
 
     fn away(&self) -> Option<String> {
         match &self.mirror {
-            Some(mirror) => mirror.shared().link.away(&self.options),
+            Some(mirror) => mirror.shared().away(&self.options),
             None => self.link.away(&self.options),
         }
     }

@@ -17,6 +17,7 @@ use super::{
     ledger::{Failure, Ledger},
 };
 use crate::{LogError, NewRecord, Offset, TopicPartition};
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext, Message,
     config::RDKafkaLogLevel,
@@ -88,6 +89,7 @@ impl Producer {
         let reports = Reports {
             link: link.clone(),
             ledger: Arc::clone(&ledger),
+            aborted: Mutex::default(),
         };
         let base: Arc<BaseProducer<Reports>> = Arc::new(client::create(config, reports)?);
         // Whoever is not there now is connected to later, by the client itself.
@@ -191,10 +193,15 @@ fn wait_back(base: &BaseProducer<Reports>, ends: &AtomicBool, waits: &AtomicBool
 pub(crate) struct Reports {
     link: Link,
     ledger: Arc<Ledger>,
+    /// Why the transaction failed: librdkafka says so in its log, and then takes back what was not sent without a reason.
+    aborted: Mutex<Option<String>>,
 }
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
+        if kind == "TXNERR" {
+            *self.aborted.lock() = Some(line.to_owned());
+        }
         self.link.log(level, kind, line);
     }
 
@@ -226,7 +233,13 @@ impl ProducerContext for Reports {
             }
             Err((error, _)) => {
                 let partition = format!("{}-{}", message.topic(), message.partition());
-                let failure = failure(error, partition, append as u64);
+                let aborted = self.aborted.lock().clone();
+                let failure = match (error.rdkafka_error_code(), aborted) {
+                    (Some(Code::PurgeQueue | Code::PurgeInflight), Some(why)) => {
+                        aborted_with(&why, partition, append as u64)
+                    }
+                    _ => failure(error, partition, append as u64),
+                };
                 self.ledger.lost(append as u64, bytes, failure);
             }
         }
@@ -261,6 +274,20 @@ fn failure(error: &KafkaError, partition: String, append: u64) -> Failure {
         }
         Some(Code::Fenced | Code::InvalidProducerEpoch | Code::ProducerFenced) => Failure::Fenced(fenced()),
         _ => Failure::Away(format!("Kafka did not take a record of {partition} ({error})")),
+    }
+}
+
+/// The same about a record whose transaction failed, for librdkafka's reason.
+fn aborted_with(why: &str, partition: String, append: u64) -> Failure {
+    match why.contains("TOPIC_AUTHORIZATION_FAILED") || why.contains("Topic authorization failed") {
+        true => Failure::Refused {
+            partition,
+            append,
+            why: format!(
+                "writing to a topic of its transaction is not allowed; allow it to the user of sasl.username ({why})"
+            ),
+        },
+        false => Failure::Away(format!("Kafka did not take a record of {partition} ({why})")),
     }
 }
 

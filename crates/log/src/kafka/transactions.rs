@@ -305,7 +305,7 @@ fn is_fenced(error: &KafkaError) -> bool {
 
 fn cannot_begin(error: &KafkaError, producer: &Producer, id: &str) -> LogError {
     match error.rdkafka_error_code() {
-        Some(Code::TransactionalIdAuthorizationFailed) => LogError::Invalid(format!(
+        Some(Code::TransactionalIdAuthorizationFailed) => LogError::Denied(format!(
             "Kafka does not allow the transactional id {id}; allow it to the user of sasl.username, or set \
              exactly.once.support to requested"
         )),

@@ -85,6 +85,8 @@ pub(crate) struct Shared {
     /// How many looks have been answered.
     looks: watch::Sender<u64>,
     failure: Mutex<Option<String>>,
+    /// What Kafka does not allow, as the last look found.
+    denied: Mutex<Option<String>>,
     names: Arc<Mutex<Names>>,
     /// What `Local::tail` says of its connections. The other consumer has none while nobody is behind.
     pub(crate) link: Link,
@@ -138,6 +140,7 @@ impl Mirror {
             nudge: Notify::new(),
             looks: watch::Sender::new(0),
             failure: Mutex::new(None),
+            denied: Mutex::new(None),
         });
         if !wanted.is_met {
             shared.link.is_down();
@@ -178,6 +181,11 @@ impl Shared {
 
     pub(crate) fn failure(&self) -> Option<String> {
         self.failure.lock().clone()
+    }
+
+    /// Why nothing new comes from Kafka, if nothing does.
+    pub(crate) fn away(&self, options: &KafkaOptions) -> Option<String> {
+        self.link.away(options).or_else(|| self.denied.lock().clone())
     }
 
     /// True when a topic of this name is to be copied.

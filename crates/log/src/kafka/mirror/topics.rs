@@ -73,8 +73,17 @@ impl Local {
             Err(e) => Err(e),
         };
         self.retry.set(applied.is_err());
+        let denied = match &applied {
+            Err(LogError::Denied(why)) => Some(why.clone()),
+            _ => None,
+        };
+        if std::mem::replace(&mut *self.shared.denied.lock(), denied.clone()) != denied
+            && let Some(why) = denied
+        {
+            tracing::warn!("{why}");
+        }
         match applied {
-            Ok(()) => {}
+            Ok(()) | Err(LogError::Denied(_)) => {}
             Err(LogError::Away(why)) => {
                 tracing::debug!(why, "Kafka's topics cannot be looked at");
                 self.link.is_down();
