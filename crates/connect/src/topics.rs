@@ -25,17 +25,22 @@ impl Topics {
         config: &ConnectorConfig,
         memory: Memory,
     ) -> Result<Topics, LogError> {
-        // Our own files are what keeps a position in each partition.
-        if memory == Memory::Position && config.topic_groups.asks_for_more_than_partitions() {
+        // Our own files, which are what keeps a position in each partition.
+        let is_embedded = memory == Memory::Position;
+        if is_embedded && config.topic_groups.asks_for_anything() {
             tracing::warn!(
                 connector = %config.name,
-                "topic.creation.*: of a new topic the embedded log takes the number of partitions; replicas and topic \
-                 configuration are Kafka's (--kafka)"
+                "topic.creation.* is ignored: the embedded log's topics have one partition, one replica and no \
+                 configuration of their own; it is for Kafka (--kafka)"
             );
         }
+        let groups = match is_embedded {
+            true => TopicGroups::default(),
+            false => config.topic_groups.clone(),
+        };
         Ok(Topics {
             log: metadata.shared_log(),
-            groups: config.topic_groups.clone(),
+            groups,
             filled: FilledTopics::load(metadata, config)?,
         })
     }

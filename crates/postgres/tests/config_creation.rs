@@ -50,6 +50,7 @@ fn settings(partitions: Option<u32>, replication_factor: Option<u16>, config: &[
 fn without_a_word_topics_are_as_the_broker_makes_them() {
     let config = parse(&[("enable", "true")]).expect("a good configuration");
     assert_eq!(config.topic_groups.settings("p.public.a"), TopicSettings::default());
+    assert!(!config.topic_groups.asks_for_anything());
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn the_default_group_takes_every_topic_with_any_property() {
     let groups = groups(&[("default.cleanup.policy", "compact"), ("default.retention.ms", "-1")]);
     let wanted = settings(Some(3), None, &[("cleanup.policy", "compact"), ("retention.ms", "-1")]);
     assert_eq!(groups.settings("p.public.a"), wanted);
-    assert!(groups.asks_for_more_than_partitions());
+    assert!(groups.asks_for_anything());
 }
 
 #[test]

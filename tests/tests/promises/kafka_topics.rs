@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
+    client::Follower,
     kafka::Kafka,
     oracle,
     postgres::{Postgres, Version},
@@ -152,5 +153,21 @@ async fn a_topic_that_is_given_more_partitions_keeps_the_order_of_each_key() -> 
             );
         }
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_log_says_that_it_makes_topics_its_own_way() -> Result<()> {
+    let postgres = Postgres::start(Version::Installed)?;
+    postgres.connect().await?.batch_execute(ORDERS).await?;
+    let mut rowcast = Rowcast::new(&postgres, "public.orders")?;
+    rowcast.set("topic.creation.default.partitions", "3");
+    rowcast.set("topic.creation.default.replication.factor", "-1");
+    rowcast.start_ready().await?;
+    let warning = rowcast.logged(|line| line.contains("topic.creation.* is ignored"));
+    warning.await?;
+    let follower = Follower::start(rowcast.address(), "orders", true);
+    follower.row(1).await?;
+    ensure!(rowcast.tail("orders").await?.len() == 1);
     Ok(())
 }

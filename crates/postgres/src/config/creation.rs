@@ -76,12 +76,10 @@ impl TopicGroups {
         }
     }
 
-    /// Whether any group asks for more than a number of partitions.
-    pub fn asks_for_more_than_partitions(&self) -> bool {
-        let asks = |settings: &TopicSettings| {
-            settings.replication_factor.is_some_and(|factor| factor > 1) || !settings.config.is_empty()
-        };
-        self.groups.iter().any(|group| asks(&group.settings))
+    /// Whether a topic may be wanted otherwise than its log makes it by itself.
+    pub fn asks_for_anything(&self) -> bool {
+        let as_made = TopicSettings::default();
+        self.by_broker || self.groups.iter().any(|group| group.settings != as_made)
     }
 
     pub(super) fn compile(values: &Values, findings: &mut Findings) -> TopicGroups {
