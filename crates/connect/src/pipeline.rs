@@ -374,10 +374,10 @@ impl Pipeline {
 
     /// Hands everything appended to readers (as `visibility` says) and queues its sync.
     pub(crate) fn flush(&mut self, visibility: Visibility) -> Result<FlushSeq, LogError> {
-        if let Some(own) = self.own.as_mut().filter(|_| !self.confirmation.is_in_transaction()) {
-            if own.append(&mut *self.appender)? {
-                self.under_way.append_own();
-            }
+        if let Some(own) = self.own.as_mut().filter(|_| !self.confirmation.is_in_transaction())
+            && own.append(&mut *self.appender)?
+        {
+            self.under_way.append_own();
         }
         let flush = self.appender.flush(visibility)?;
         self.confirmation.flushed(flush);
