@@ -52,15 +52,16 @@ async fn kills(test: &str, exactly_once_support: &str, partitions: i32) -> Resul
     let followers = workload::follow_tables_live(gateway.address()).await?;
 
     let load = Load::start(postgres.port(), 2, &mut random);
+    // Of 100 rounds, 34 kill the broker too, and 50 the gateway.
     for round in 0..repetitions(3, 100) {
         tokio::time::sleep(random.pause(LIFE_MAX)).await;
         capture.kill().await?;
         capture.start().await?;
-        if round == 0 || random.below(4) == 0 {
+        if round % 3 == 0 {
             kafka.kill_dash_nine().await?;
             kafka.restart().await?;
         }
-        if round == 1 || random.below(2) == 0 {
+        if round % 2 == 1 {
             gateway.kill().await?;
             gateway.start().await?;
         }
