@@ -64,6 +64,7 @@ pub(crate) struct Pipeline {
     unwritten: Option<Lsn>,
     write_down_at: Instant,
     durable: watch::Receiver<FlushSeq>,
+    has_room: watch::Receiver<bool>,
     schemas: Schemas,
     filled: FilledTopics,
     /// By table oid. Bounded by the tables of the database.
@@ -106,6 +107,7 @@ impl Pipeline {
             filled: FilledTopics::load(metadata.clone(), config)?,
             schemas: Schemas::load(metadata)?,
             durable: appender.durable(),
+            has_room: appender.has_room(),
             log,
             appender,
             routes: HashMap::new(),
@@ -155,6 +157,7 @@ impl Pipeline {
                     changed.map_err(|_| stopped(&*self.log, &*self.appender))?;
                     self.confirm(&mut stream, store, state).await?;
                 }
+                _ = self.has_room.changed(), if !takes_more => {}
                 () = at(write_down_at) => self.write_down(&mut stream, store, state).await?,
                 event = stream.next(), if takes_more => {
                     let keepalive = self.take(event?).await?;
@@ -197,10 +200,19 @@ impl Pipeline {
         }
     }
 
-    /// Whether the log has so much under way that something of it must become durable first. Where only a whole transaction
-    /// becomes durable, waiting for it in the middle of one would never end: there the log slows its writer down by itself.
+    /// Whether the log has so much under way that it must take some of it first.
     fn must_wait(&self, stream: &Stream) -> bool {
-        self.memory == Memory::Records && self.appender.is_full() && stream.is_proven()
+        !*self.has_room.borrow() && stream.is_proven()
+    }
+
+    /// Waits until the log may be given more.
+    pub(crate) async fn room(&mut self) -> Result<(), LogError> {
+        tokio::select! {
+            biased;
+            _ = self.has_room.wait_for(|has_room| *has_room) => Ok(()),
+            // Nothing becomes durable before it is flushed, so this is the end of the log.
+            Err(_) = self.durable.wait_for(|_| false) => Err(stopped(&*self.log, &*self.appender)),
+        }
     }
 
     /// Takes one event. A keepalive's position is handed back: confirming needs the stream that lent the event.
@@ -377,10 +389,10 @@ impl Pipeline {
 
     /// Hands everything appended to readers (as `visibility` says) and queues its sync.
     pub(crate) fn flush(&mut self, visibility: Visibility) -> Result<FlushSeq, LogError> {
-        if let Some(own) = self.own.as_mut().filter(|_| !self.confirmation.is_in_transaction()) {
-            if own.append(&mut *self.appender)? {
-                self.under_way.append_own();
-            }
+        if let Some(own) = self.own.as_mut().filter(|_| !self.confirmation.is_in_transaction())
+            && own.append(&mut *self.appender)?
+        {
+            self.under_way.append_own();
         }
         let flush = self.appender.flush(visibility)?;
         self.confirmation.flushed(flush);
