@@ -280,15 +280,24 @@ impl Rowcast {
 
     /// Resident memory in KiB, as the kernel counts it.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The same at its peak.
+    pub fn peak_kib(&self) -> anyhow::Result<u64> {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, which: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process_id()?))?;
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("a process has VmRSS")?;
+            .find_map(|line| line.strip_prefix(which))
+            .context("a process has it")?;
         line.split_whitespace()
             .next()
             .and_then(|number| number.parse().ok())
-            .context("VmRSS is a number")
+            .context("it is a number")
     }
 
     /// Waits for a line of the log, from any of its lives, old lines included.

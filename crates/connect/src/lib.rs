@@ -18,6 +18,7 @@ mod metrics;
 mod own;
 mod parts;
 mod pipeline;
+mod progress;
 mod schemas;
 mod snapshot;
 mod state;

@@ -3,11 +3,7 @@
 //! Owns the connector's appender for the life of the process, so that a transaction which a broken connection cut in
 //! two goes on where it stopped. Knows nothing of why a connection ended; `connector.rs` decides what happens then.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use rowcast_event::{Change, EncodedRecords, Lsn, Table, TransactionMark};
 use rowcast_log::{
@@ -24,6 +20,7 @@ use crate::{
     metadata::{MetadataTopics, stopped},
     own::Own,
     parts,
+    progress::{Progress, at},
     schemas::Schemas,
     state::{State, StateStore, last_mark},
     stop::told_to_stop,
@@ -35,11 +32,6 @@ use crate::{
 ///
 /// The stream says "idle" whenever its read buffer (some hundred KiB) is used up, so this is met only by rows larger than that buffer.
 const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// How often a confirmed position is written down on a log that does not keep it beside the records.
-///
-/// Kafka Connect does it once a minute. A second of WAL is little to keep, and little to read again after a crash.
-const WRITE_DOWN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where records of one table go.
 struct Route {
@@ -57,12 +49,9 @@ pub(crate) struct Pipeline {
     memory: Memory,
     /// What was written down of this connector when the source was opened.
     beginning: State,
-    /// For [`Memory::Flush`].
-    own: Option<Own>,
-    /// For [`Memory::Records`]: what is durable and was not written down yet, and when that may be.
-    unwritten: Option<Lsn>,
-    write_down_at: Instant,
+    progress: Progress,
     durable: watch::Receiver<FlushSeq>,
+    has_room: watch::Receiver<bool>,
     schemas: Schemas,
     topics: Topics,
     /// By table oid. Bounded by the tables of the database.
@@ -99,12 +88,11 @@ impl Pipeline {
         Ok(Pipeline {
             memory,
             beginning,
-            own: None,
-            unwritten: None,
-            write_down_at: Instant::now(),
+            progress: Progress::new(memory),
             topics: Topics::load(metadata.clone(), config, memory)?,
             schemas: Schemas::load(metadata)?,
             durable: appender.durable(),
+            has_room: appender.has_room(),
             log,
             appender,
             routes: HashMap::new(),
@@ -144,7 +132,7 @@ impl Pipeline {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), ConnectorError> {
         loop {
-            let write_down_at = self.unwritten.map(|_| self.write_down_at);
+            let write_down_at = self.progress.due_at();
             let takes_more = !self.must_wait(&stream);
             // Stop first, or a busy source would never let us; then what frees WAL; then new work, which takes as long as the source is busy.
             tokio::select! {
@@ -154,7 +142,8 @@ impl Pipeline {
                     changed.map_err(|_| stopped(&*self.log, &*self.appender))?;
                     self.confirm(&mut stream, store, state).await?;
                 }
-                () = at(write_down_at) => self.write_down(&mut stream, store, state).await?,
+                _ = self.has_room.changed(), if !takes_more => {}
+                () = at(write_down_at) => self.progress.write_down(&mut stream, store, state).await?,
                 event = stream.next(), if takes_more => {
                     let keepalive = self.take(event?).await?;
                     if let Some(position) = keepalive {
@@ -196,10 +185,19 @@ impl Pipeline {
         }
     }
 
-    /// Whether the log has so much under way that something of it must become durable first. Where only a whole transaction
-    /// becomes durable, waiting for it in the middle of one would never end: there the log slows its writer down by itself.
+    /// Whether the log has so much under way that it must take some of it first.
     fn must_wait(&self, stream: &Stream) -> bool {
-        self.memory == Memory::Records && self.appender.is_full() && stream.is_proven()
+        !*self.has_room.borrow() && stream.is_proven()
+    }
+
+    /// Waits until the log may be given more.
+    pub(crate) async fn room(&mut self) -> Result<(), LogError> {
+        tokio::select! {
+            biased;
+            _ = self.has_room.wait_for(|has_room| *has_room) => Ok(()),
+            // Nothing becomes durable before it is flushed, so this is the end of the log.
+            Err(_) = self.durable.wait_for(|_| false) => Err(stopped(&*self.log, &*self.appender)),
+        }
     }
 
     /// Takes one event. A keepalive's position is handed back: confirming needs the stream that lent the event.
@@ -363,9 +361,7 @@ impl Pipeline {
             return Ok(());
         }
         self.committed = mark.commit_lsn;
-        if let Some(own) = &mut self.own {
-            own.commit(mark);
-        }
+        self.progress.commit(mark);
         self.dirty = true;
         self.appender.commit(&mark.to_bytes())?;
         self.metrics.transactions.inc();
@@ -374,9 +370,7 @@ impl Pipeline {
 
     /// Hands everything appended to readers (as `visibility` says) and queues its sync.
     pub(crate) fn flush(&mut self, visibility: Visibility) -> Result<FlushSeq, LogError> {
-        if let Some(own) = self.own.as_mut().filter(|_| !self.confirmation.is_in_transaction())
-            && own.append(&mut *self.appender)?
-        {
+        if !self.confirmation.is_in_transaction() && self.progress.append_own(&mut *self.appender)? {
             self.under_way.append_own();
         }
         let flush = self.appender.flush(visibility)?;
@@ -428,53 +422,13 @@ impl Pipeline {
         state: &mut State,
     ) -> Result<(), ConnectorError> {
         // Before: what becomes durable meanwhile must not be passed over after a restart.
-        if self.memory == Memory::Records {
-            self.note_offsets(state);
-        }
+        self.progress.note_offsets(&*self.appender, state);
         let durable = *self.durable.borrow_and_update();
         self.under_way.durable(durable);
-        if let Some(lsn) = self.confirmation.durable(durable) {
-            match self.memory {
-                Memory::Position | Memory::Flush => {
-                    state.confirmed = state.confirmed.max(lsn.0);
-                    stream.confirm(lsn).await?;
-                }
-                Memory::Records => self.unwritten = Some(lsn),
-            }
-        }
-        if self.unwritten.is_some() && Instant::now() >= self.write_down_at {
-            self.write_down(stream, store, state).await?;
-        }
+        let news = self.confirmation.durable(durable);
+        self.progress.confirm(news, stream, store, state).await?;
         self.show_lag();
         Ok(())
-    }
-
-    /// Writes down what is durable, so that the next start knows from where on to look, and tells the server.
-    async fn write_down(
-        &mut self,
-        stream: &mut Stream,
-        store: &StateStore,
-        state: &mut State,
-    ) -> Result<(), ConnectorError> {
-        let Some(lsn) = self.unwritten.take() else {
-            return Ok(());
-        };
-        state.confirmed = state.confirmed.max(lsn.0);
-        store.save(state).await?;
-        self.write_down_at = Instant::now() + WRITE_DOWN_INTERVAL;
-        Ok(stream.confirm(lsn).await?)
-    }
-
-    /// Takes over how far each partition is durable.
-    fn note_offsets(&self, state: &mut State) {
-        for (partition, offset) in self.appender.durable_offsets() {
-            let offsets = state.offsets.entry(partition.topic.to_string()).or_default();
-            let number = partition.partition as usize;
-            if offsets.len() <= number {
-                offsets.resize(number + 1, 0);
-            }
-            offsets[number] = offsets[number].max(offset.0);
-        }
     }
 
     /// After a snapshot: everything so far lies below these offsets.
@@ -505,7 +459,8 @@ impl Pipeline {
     fn begin_own(&mut self, store: &StateStore, state: &State) -> Result<(), LogError> {
         if self.memory == Memory::Flush {
             let partition = self.schemas.metadata().partition(crate::state::OFFSETS_TOPIC)?;
-            self.own = Some(Own::new(partition, store.clone(), state.clone()));
+            self.progress
+                .begin_own(Own::new(partition, store.clone(), state.clone()));
         }
         Ok(())
     }
@@ -552,11 +507,9 @@ impl Pipeline {
     }
 
     async fn write_idle(&mut self, store: &StateStore, state: &mut State) -> Result<(), ConnectorError> {
-        self.unwritten = None;
-        let Some(own) = &mut self.own else {
+        if !self.progress.confirm_own(Lsn(state.confirmed)) {
             return Ok(store.save(state).await?);
-        };
-        own.confirm(Lsn(state.confirmed));
+        }
         let flush = self.flush(Visibility::Now)?;
         Ok(self.synced(flush).await?)
     }
@@ -592,16 +545,8 @@ impl Pipeline {
             self.synced(flush).await?;
         }
         self.confirm(&mut stream, store, state).await?;
-        self.write_down(&mut stream, store, state).await?;
+        self.progress.write_down(&mut stream, store, state).await?;
         stream.close().await;
         Ok(())
-    }
-}
-
-/// Waits for a moment, or for ever if there is none.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -145,15 +145,14 @@ async fn append_all(appender: &mut dyn Appender, id: &TopicPartition, count: usi
         headers: &[],
     };
     let mut durable: watch::Receiver<FlushSeq> = appender.durable();
+    let mut has_room = appender.has_room();
     let mut last = FlushSeq(0);
     for number in 1..=count {
         appender.append(id, record)?;
         if number % IN_FLUSH == 0 || number == count {
             appender.commit(b"p")?;
             last = appender.flush(Visibility::Now)?;
-            while appender.is_full() {
-                durable.changed().await?;
-            }
+            has_room.wait_for(|has_room| *has_room).await?;
         }
     }
     durable.wait_for(|durable| *durable >= last).await?;

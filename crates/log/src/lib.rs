@@ -288,10 +288,10 @@ pub trait Appender: Send {
     fn durable_offsets(&self) -> Vec<(TopicPartition, Offset)> {
         Vec::new()
     }
-    /// True while so much waits to be acknowledged that the writer shall wait for [`Appender::durable`] to change
-    /// before it appends more.
-    fn is_full(&self) -> bool {
-        false
+    /// False while so many bytes are under way that the writer shall append no more; changes wake whoever waits. It turns
+    /// true again by itself, in the middle of a transaction too, or [`Appender::durable`] is closed.
+    fn has_room(&self) -> watch::Receiver<bool> {
+        watch::Sender::new(true).subscribe()
     }
     /// Why nothing more becomes durable through this appender, if so.
     fn failure(&self) -> Option<LogError> {

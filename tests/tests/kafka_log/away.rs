@@ -5,7 +5,7 @@ use rowcast_log::{
     contract::{partition, wait_for},
 };
 
-use crate::place::{Place, all, texts, write_durably};
+use crate::place::{Place, all, record, texts, transactional, write_durably};
 
 #[test]
 fn an_unanswered_question_is_not_taken_for_no() {
@@ -100,4 +100,30 @@ fn copies_of_another_cluster_are_refused_when_it_is_met() {
     }
     assert!(log.failure().unwrap().contains("holds copies of Kafka cluster"));
     assert!(!fresh.borrow_and_update().complete);
+}
+
+/// In the middle of a transaction, which nothing but its end makes durable, room comes back as well.
+#[test]
+fn a_broker_that_hangs_leaves_no_room_and_gives_it_back() {
+    for writer in [WriterId::new("test"), transactional()] {
+        let place = Place::new();
+        let log = place.open_without_copies();
+        log.ensure_topic("t", &TopicCreation::default()).unwrap();
+        let id = partition("t");
+        let mut appender = log.appender(&writer).unwrap();
+        write_durably(&mut *appender, &id, &["a"]);
+        let mut has_room = appender.has_room();
+        assert!(*has_room.borrow());
+        place.broker.pause().unwrap();
+        let value = vec![b'x'; 100_000];
+        let mut bytes = 0;
+        while *has_room.borrow_and_update() {
+            appender.append(&id, record(&value)).unwrap();
+            bytes += value.len();
+        }
+        assert!((30 << 20..40 << 20).contains(&bytes), "{bytes} bytes were under way");
+        place.broker.resume().unwrap();
+        wait_for(&mut has_room, |has_room| *has_room);
+        assert!(appender.failure().is_none());
+    }
 }

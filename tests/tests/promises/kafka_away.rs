@@ -1,5 +1,7 @@
 //! Kafka away between the parts: what waits for it says so, and goes on by itself without loss.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use rowcast_tests::{
     client::Connection,
@@ -8,7 +10,8 @@ use rowcast_tests::{
     oracle,
     postgres::{Postgres, Version},
     process::{Rowcast, topic},
-    workload::{self, TABLES},
+    random::Random,
+    workload::{self, Load, TABLES},
 };
 
 use crate::kafka::{changes, same_for_each_key};
@@ -139,6 +142,79 @@ async fn a_gateway_serves_what_it_has_while_the_broker_is_not_there() -> Result<
             "a client of {table} was reset: {:?}",
             seen.resets
         );
+    }
+    Ok(())
+}
+
+/// Memory that a capture has taken at its peak, as the kernel counts it. Its own is some 60 MB; a log that hangs may keep
+/// 32 MiB waiting in librdkafka, and with transactions as much again behind a commit. 111 MB were measured.
+const PEAK_KIB_MAX: u64 = 200 * 1024;
+
+/// Rows and bytes of each: far more than may wait in memory.
+const BACKLOG: &str = "SELECT n, 0, n, repeat(md5(n::text), 64) FROM generate_series(1, 60000) n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_hangs_under_load_loses_and_repeats_nothing_and_costs_no_memory() -> Result<()> {
+    for exactly_once_support in ["requested", "required"] {
+        let mut random = Random::from_environment("a_broker_that_hangs_under_load");
+        let postgres = Postgres::start(Version::Installed)?;
+        let database = workload::watched_tables(&postgres).await?;
+        let kafka = Kafka::start().await?;
+        let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
+        capture.set("exactly.once.support", exactly_once_support);
+        capture.start_ready().await?;
+        capture.logged(|line| line.contains("\"streaming\"")).await?;
+        let load = Load::start(postgres.port(), 2, &mut random);
+        load.wrote(50).await?;
+        kafka.pause()?;
+        load.wrote(50).await?;
+        let backlog = format!("INSERT INTO {} {BACKLOG}", TABLES[0]);
+        database.batch_execute(&backlog).await?;
+        let waiting = format!("waiting for Kafka at {}", kafka.address());
+        capture.unready(|reason| reason.contains(&waiting)).await?;
+        load.stop().await?;
+        kafka.resume()?;
+        capture.ready().await?;
+        the_topics_hold_what_was_committed(&kafka, &database).await?;
+        let peak = capture.peak_kib()?;
+        eprintln!("{exactly_once_support}: {peak} KiB at the peak");
+        ensure!(
+            peak < PEAK_KIB_MAX,
+            "{exactly_once_support}: {peak} KiB were taken at the peak"
+        );
+    }
+    Ok(())
+}
+
+/// What a stop may take: ten seconds for connectors, three for what still blocks, and a slow machine's own time.
+const STOP_MAX: Duration = Duration::from_secs(25);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_stops_while_the_broker_hangs() -> Result<()> {
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = workload::watched_tables(&postgres).await?;
+    let kafka = Kafka::start().await?;
+    for exactly_once_support in ["requested", "required"] {
+        let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
+        capture.set("exactly.once.support", exactly_once_support);
+        capture.start_ready().await?;
+        capture.logged(|line| line.contains("\"streaming\"")).await?;
+        let mut gateway = Rowcast::gateway(&kafka.address(), &TABLES.map(topic))?;
+        gateway.start().await?;
+        kafka.pause()?;
+        workload::write_marker(&database, if exactly_once_support == "required" { -2 } else { -1 }).await?;
+        for process in [&mut capture, &mut gateway] {
+            let told = Instant::now();
+            process.terminate().await?;
+            let took = told.elapsed();
+            eprintln!("{exactly_once_support}: stopped in {} ms", took.as_millis());
+            ensure!(
+                took < STOP_MAX,
+                "{exactly_once_support}: a stop took {} ms",
+                took.as_millis()
+            );
+        }
+        kafka.resume()?;
     }
     Ok(())
 }

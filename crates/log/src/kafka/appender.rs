@@ -208,8 +208,8 @@ impl Appender for KafkaAppender {
         self.ledger.floors()
     }
 
-    fn is_full(&self) -> bool {
-        self.ledger.is_full()
+    fn has_room(&self) -> watch::Receiver<bool> {
+        self.ledger.has_room()
     }
 
     fn failure(&self) -> Option<LogError> {
@@ -228,7 +228,7 @@ impl Drop for KafkaAppender {
 
 /// Counts a record as sent, and lets a runtime know if that waits.
 pub(crate) fn blocking_if_full(ledger: &Ledger, append: u64, bytes: usize) -> Result<(), LogError> {
-    match ledger.is_full() {
+    match ledger.is_overdrawn() {
         true => blocking(|| ledger.sent(append, bytes)),
         false => ledger.sent(append, bytes),
     }

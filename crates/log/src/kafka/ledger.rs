@@ -13,16 +13,20 @@ use tokio::sync::watch;
 
 use crate::{FlushSeq, LogError, Offset, TopicPartition};
 
-/// Bytes that wait for acknowledgement before the writer is asked to wait.
+/// Bytes under way, not acknowledged yet, from which on the writer is asked to wait.
 ///
-/// 32 MiB is 0.3 s of the fastest append that one broker takes; more only makes a restart read further back.
-const WAITING_BYTES_MAX: usize = 32 << 20;
+/// 32 MiB is 0.3 s of the fastest append that one broker takes; more only costs memory, and makes a restart read further
+/// back. This is what a drain costs in memory, in both modes, however large the backlog or a transaction is.
+const UNDER_WAY_BYTES_MAX: usize = 32 << 20;
 
-/// Records, likewise: each costs librdkafka and us some 200 bytes beside its own.
-const WAITING_RECORDS_MAX: u64 = 100_000;
+/// Where the writer may go on: not at each acknowledgement.
+const ROOM_BELOW_BYTES: usize = UNDER_WAY_BYTES_MAX / 2;
 
-/// A writer that does not wait is made to at so many times the bounds.
-const OVERDRAFT: u64 = 4;
+/// What a record costs librdkafka and us beside its own bytes.
+const RECORD_BYTES: usize = 256;
+
+/// A writer that does not wait is made to at so many times the bound.
+const OVERDRAFT: usize = 2;
 
 /// What has been appended, handed over and acknowledged.
 pub(crate) struct Ledger {
@@ -32,6 +36,7 @@ pub(crate) struct Ledger {
     durable: watch::Receiver<FlushSeq>,
     /// Acknowledged is durable; otherwise only what is committed.
     by_acks: bool,
+    room: watch::Sender<bool>,
 }
 
 struct Account {
@@ -96,7 +101,13 @@ impl Ledger {
             changed: Condvar::new(),
             durable: receiver,
             by_acks,
+            room: watch::Sender::new(true),
         }
+    }
+
+    /// False while too much is under way.
+    pub(crate) fn has_room(&self) -> watch::Receiver<bool> {
+        self.room.subscribe()
     }
 
     pub(crate) fn durable(&self) -> watch::Receiver<FlushSeq> {
@@ -113,8 +124,9 @@ impl Ledger {
         known.filter_map(|(id, floor)| Some((id.clone(), (*floor)?))).collect()
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.account.lock().is_at(1)
+    /// Whether the next record may have to wait.
+    pub(crate) fn is_overdrawn(&self) -> bool {
+        self.account.lock().is_at(OVERDRAFT)
     }
 
     /// A partition is about to be written to.
@@ -150,7 +162,7 @@ impl Ledger {
         })
     }
 
-    /// Counts a record that is about to be sent. Waits only if the writer has ignored [`Ledger::is_full`] for long.
+    /// Counts a record that is about to be sent. Waits only if the writer has ignored [`Ledger::has_room`] for long.
     pub(crate) fn sent(&self, append: u64, bytes: usize) -> Result<(), LogError> {
         let mut account = self.account.lock();
         if account.failure.is_some() || account.is_at(OVERDRAFT) {
@@ -159,10 +171,13 @@ impl Ledger {
             account = self.account.lock();
         }
         account.waiting_records += 1;
-        account.waiting_bytes += bytes;
+        account.waiting_bytes += bytes + RECORD_BYTES;
         let group = account.groups.back_mut().expect("one is being filled");
         debug_assert!(append >= group.first_append);
         group.waiting += 1;
+        if account.is_at(1) {
+            self.tell_room(false);
+        }
         Ok(())
     }
 
@@ -170,7 +185,7 @@ impl Ledger {
     pub(crate) fn unsent(&self, bytes: usize) {
         let mut account = self.account.lock();
         account.waiting_records -= 1;
-        account.waiting_bytes -= bytes;
+        account.waiting_bytes -= bytes + RECORD_BYTES;
         account.groups.back_mut().expect("one is being filled").waiting -= 1;
     }
 
@@ -201,7 +216,15 @@ impl Ledger {
         if self.by_acks {
             account.settle(None);
         }
+        if account.waiting_bytes <= ROOM_BELOW_BYTES {
+            self.tell_room(true);
+        }
         self.changed.notify_all();
+    }
+
+    fn tell_room(&self, has_room: bool) {
+        self.room
+            .send_if_modified(|told| std::mem::replace(told, has_room) != has_room);
     }
 
     /// A record will not be in the log.
@@ -249,15 +272,14 @@ impl Ledger {
 }
 
 impl Account {
-    fn is_at(&self, times: u64) -> bool {
-        self.waiting_records >= times * WAITING_RECORDS_MAX
-            || self.waiting_bytes as u64 >= times * WAITING_BYTES_MAX as u64
+    fn is_at(&self, times: usize) -> bool {
+        self.waiting_bytes >= times * UNDER_WAY_BYTES_MAX
     }
 
     /// A record was answered for: its group waits for one less.
     fn answered(&mut self, append: u64, bytes: usize, note: impl FnOnce(&mut Group)) {
         self.waiting_records -= 1;
-        self.waiting_bytes -= bytes;
+        self.waiting_bytes -= bytes + RECORD_BYTES;
         let after = self.groups.partition_point(|group| group.first_append <= append);
         let group = after.checked_sub(1).and_then(|place| self.groups.get_mut(place));
         let group = group.expect("a group stays while a record of it waits");
