@@ -19,6 +19,7 @@ use super::{
 use crate::{LogError, NewRecord, Offset, TopicPartition};
 use rdkafka::{
     ClientConfig, ClientContext, Message,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode as Code},
     message::{DeliveryResult, Header, OwnedHeaders},
@@ -171,6 +172,12 @@ pub(crate) struct Reports {
 }
 
 impl ClientContext for Reports {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.link.generate_oauth_token(config)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
         self.link.log(level, kind, line);
     }
