@@ -13,6 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext,
+    client::OAuthToken,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
@@ -20,7 +21,7 @@ use rdkafka::{
 };
 use tokio::sync::watch;
 
-use super::KafkaOptions;
+use super::{KafkaOptions, token};
 use crate::LogError;
 
 /// How long the first connection may take.
@@ -91,7 +92,8 @@ pub(crate) fn check(options: &KafkaOptions) -> Result<(), LogError> {
         )));
     }
     let checked = with_properties(options, &[], &[]).create_native_config();
-    checked.map(drop).map_err(|e| refused(&e))
+    checked.map(drop).map_err(|e| refused(&e))?;
+    token::check(options)
 }
 
 /// What every client begins with.
@@ -291,6 +293,12 @@ impl Link {
 }
 
 impl ClientContext for Link {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        Ok(token::unsecured(config.unwrap_or_default())?)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
         match level {
             // A property that concerns another kind of client than this one.
