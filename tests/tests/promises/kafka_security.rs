@@ -1,10 +1,7 @@
 //! Kafka behind TLS and SASL: the properties are librdkafka's own, and who is refused is told which one to look at, never
 //! what is secret.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
@@ -190,40 +187,4 @@ async fn who_is_refused_is_told_which_property_to_look_at() -> Result<()> {
 fn told_in(text: &str) -> &str {
     let (_, check) = text.split_once("; check ").unwrap_or_default();
     check.lines().next().unwrap_or_default()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_has_expired_is_renewed_before_it_is_needed_again() -> Result<()> {
-    const LIFE: Duration = Duration::from_secs(10);
-    let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    database
-        .batch_execute("CREATE TABLE orders (id int PRIMARY KEY)")
-        .await?;
-    let mut secured = SecuredKafka::start().await?;
-    let address = secured.sasl_tls();
-    let mut properties = oauthbearer("sasl_ssl");
-    properties.retain(|(name, _)| *name != "sasl.oauthbearer.config");
-    let life = LIFE.as_secs();
-    properties.push((
-        "sasl.oauthbearer.config",
-        format!("principal={USER} lifeSeconds={life}"),
-    ));
-    properties.push(authority(&secured, "authority.pem"));
-    let file = config_file(&properties)?;
-    let mut capture = with_config(Rowcast::capture(&postgres, "public.orders", &address)?, &file);
-    capture.start_ready().await?;
-    let mut gateway = with_config(Rowcast::gateway(&address, &[topic("orders")])?, &file);
-    database.batch_execute("INSERT INTO orders VALUES (1)").await?;
-    gateway.start_ready().await?;
-    let follower = Follower::start(gateway.address(), "orders", true);
-    follower.row(1).await?;
-    // All connections are made anew when the first tokens are worth nothing any more.
-    let began = Instant::now();
-    while began.elapsed() < LIFE * 2 {
-        secured.kafka.stop().await?;
-        secured.kafka.restart().await?;
-    }
-    database.batch_execute("INSERT INTO orders VALUES (2)").await?;
-    follower.row(2).await
 }

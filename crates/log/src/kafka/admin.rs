@@ -25,7 +25,6 @@ use rowcast_librdkafka::{Description, describe_topics};
 use super::{
     KafkaOptions,
     client::{self, Link, REQUEST_TIMEOUT},
-    token,
 };
 use crate::{Epoch, LogError, Offset, TopicCreation, TopicInfo, TopicPartition, topic::check_name};
 
@@ -262,10 +261,7 @@ impl Cluster {
         // Nobody takes what this client says of its connections: answers say it too.
         config.set_log_level(RDKafkaLogLevel::Emerg);
         let made: Arc<AdminClient<Link>> = Arc::new(client::create(&config, Link::default())?);
-        // Nobody serves its questions for a new token either.
-        if !token::are_shown(&self.options) {
-            *kept = Some(Arc::clone(&made));
-        }
+        *kept = Some(Arc::clone(&made));
         Ok(made)
     }
 

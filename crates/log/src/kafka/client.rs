@@ -13,7 +13,6 @@ use std::{
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext,
-    client::OAuthToken,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
@@ -21,8 +20,11 @@ use rdkafka::{
 };
 use tokio::sync::watch;
 
-use super::{KafkaOptions, token};
+use super::KafkaOptions;
 use crate::LogError;
+
+/// Who is shown unsecured tokens; librdkafka makes one at the start, by `sasl.oauthbearer.config`.
+const UNSECURED: &str = "enable.sasl.oauthbearer.unsecure.jwt";
 
 /// How long the first connection may take.
 ///
@@ -93,7 +95,21 @@ pub(crate) fn check(options: &KafkaOptions) -> Result<(), LogError> {
     }
     let checked = with_properties(options, &[], &[]).create_native_config();
     checked.map(drop).map_err(|e| refused(&e))?;
-    token::check(options)
+    check_tokens(options)
+}
+
+/// Refuses tokens that nobody would give us.
+fn check_tokens(options: &KafkaOptions) -> Result<(), LogError> {
+    let named = |name: &str| options.properties.get(name).map(|value| value.trim());
+    let mechanism = named("sasl.mechanism").or_else(|| named("sasl.mechanisms"));
+    match mechanism == Some("OAUTHBEARER") && named(UNSECURED) != Some("true") {
+        true => Err(LogError::Invalid(format!(
+            "[log.kafka] sasl.mechanism OAUTHBEARER takes no tokens from an OIDC provider here; use SCRAM, PLAIN or a client \
+             certificate, or, where the broker takes unsecured tokens, {UNSECURED} = true and in sasl.oauthbearer.config a \
+             lifeSeconds that outlasts the process"
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// What every client begins with.
@@ -293,12 +309,6 @@ impl Link {
 }
 
 impl ClientContext for Link {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        Ok(token::unsecured(config.unwrap_or_default())?)
-    }
-
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
         match level {
             // A property that concerns another kind of client than this one.
@@ -423,6 +433,15 @@ mod tests {
         ] {
             assert!(features.contains(&wanted), "{wanted} is not in {features:?}");
         }
+    }
+
+    #[test]
+    fn tokens_that_nobody_gives_are_refused_at_start() {
+        let bearer = ("sasl.mechanisms", "OAUTHBEARER");
+        let refused = check_tokens(&options(&[bearer, ("sasl.oauthbearer.client.secret", "canary")])).unwrap_err();
+        assert!(refused.to_string().contains("OIDC") && !refused.to_string().contains("canary"));
+        assert!(check_tokens(&options(&[bearer, (UNSECURED, "true")])).is_ok());
+        assert!(check_tokens(&options(&[("sasl.mechanism", "PLAIN")])).is_ok());
     }
 
     #[test]

@@ -15,7 +15,6 @@ mod message;
 mod mirror;
 mod producer;
 mod tail;
-mod token;
 mod transactions;
 
 use std::{

@@ -20,7 +20,6 @@ use crate::{LogError, NewRecord, Offset, TopicPartition};
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext, Message,
-    client::OAuthToken,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode as Code},
     message::{DeliveryResult, Header, OwnedHeaders},
@@ -199,12 +198,6 @@ pub(crate) struct Reports {
 }
 
 impl ClientContext for Reports {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.link.generate_oauth_token(config)
-    }
-
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
         if kind == "TXNERR" {
             *self.aborted.lock() = Some(line.to_owned());
