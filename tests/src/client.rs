@@ -152,38 +152,34 @@ impl Follower {
         }
     }
 
-    /// Waits until what was seen satisfies `is_it`.
+    /// Waits until what was seen satisfies `is_it`, for as long as there is news.
     pub async fn until(&self, what: &str, is_it: impl Fn(&Seen) -> bool) -> anyhow::Result<()> {
         let mut told = self.told.clone();
-        let wait = async {
-            loop {
-                told.borrow_and_update();
-                {
-                    let seen = self.seen.lock().expect("nobody panics while holding it");
-                    if is_it(&seen) {
-                        return Ok(());
-                    }
-                    if let Some(error) = seen.errors.first() {
-                        bail!("the server said {error}");
-                    }
-                }
-                told.changed().await.context("the follower has ended")?;
-            }
-        };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
+        loop {
+            told.borrow_and_update();
+            {
                 let seen = self.seen.lock().expect("nobody panics while holding it");
-                bail!(
-                    "gave up waiting for {what}: {} changes, {} rows, {} connections, live: {}, resets: {:?}",
-                    seen.changes.len(),
-                    seen.rows.len(),
-                    seen.connections,
-                    seen.live,
-                    seen.resets
-                )
+                if is_it(&seen) {
+                    return Ok(());
+                }
+                if let Some(error) = seen.errors.first() {
+                    bail!("the server said {error}");
+                }
+            }
+            match tokio::time::timeout(PATIENCE, told.changed()).await {
+                Ok(changed) => changed.context("the follower has ended")?,
+                Err(_) => break,
             }
         }
+        let seen = self.seen.lock().expect("nobody panics while holding it");
+        bail!(
+            "gave up waiting for {what}: {} changes, {} rows, {} connections, live: {}, resets: {:?}",
+            seen.changes.len(),
+            seen.rows.len(),
+            seen.connections,
+            seen.live,
+            seen.resets
+        )
     }
 
     /// Waits until the row with this `id` is there.

@@ -29,25 +29,36 @@ pub(crate) struct FilledTopics {
     connector: String,
     /// By name. Bounded by the tables of the database.
     lives: BTreeMap<String, Life>,
+    /// What other connectors have filled: by topic, who did last. Bounded by their tables.
+    others: BTreeMap<String, (String, Life)>,
 }
 
 impl FilledTopics {
     /// What was written down before.
     pub(crate) fn load(metadata: Arc<MetadataTopics>, config: &ConnectorConfig) -> Result<FilledTopics, LogError> {
-        let mut lives = BTreeMap::new();
+        let (mut lives, mut others) = (BTreeMap::new(), BTreeMap::new());
         metadata.scan(OFFSETS_TOPIC, |key, value| {
             if let Ok((connector, Named { topic })) = serde_json::from_slice::<(String, Named)>(key)
-                && connector == config.name
                 && let Some(Ok(life)) = value.map(serde_json::from_slice::<Life>)
             {
-                lives.insert(topic, life);
+                match connector == config.name {
+                    true => drop(lives.insert(topic, life)),
+                    false => drop(others.insert(topic, (connector, life))),
+                }
             }
         })?;
         Ok(FilledTopics {
             metadata,
             connector: config.name.clone(),
             lives,
+            others,
         })
+    }
+
+    /// Another connector that has filled this topic in its present life.
+    pub(crate) fn other(&self, topic: &TopicInfo) -> Option<&str> {
+        let (connector, life) = self.others.get(&*topic.name)?;
+        (life.epoch == text(topic)).then_some(connector)
     }
 
     /// Refuses to go on without what was in a topic.

@@ -458,9 +458,8 @@ impl Pipeline {
     /// From here on the state goes with every flush, where that is the log's only memory.
     fn begin_own(&mut self, store: &StateStore, state: &State) -> Result<(), LogError> {
         if self.memory == Memory::Flush {
-            let partition = self.schemas.metadata().partition(crate::state::OFFSETS_TOPIC)?;
             self.progress
-                .begin_own(Own::new(partition, store.clone(), state.clone()));
+                .begin_own(Own::new(store.partition()?, store.clone(), state.clone()));
         }
         Ok(())
     }

@@ -41,11 +41,6 @@ impl Schemas {
         Ok(Schemas { metadata, newest })
     }
 
-    /// The internal topics that they are kept in.
-    pub(crate) fn metadata(&self) -> &MetadataTopics {
-        &self.metadata
-    }
-
     /// Whether rows of this table version differ from what readers of its topic were last told.
     pub(crate) fn is_news(&self, table: &Table) -> bool {
         self.newest

@@ -1,4 +1,6 @@
 //! Remembers, in the internal topic `__rowcast_offsets`, what a connector needs to know of itself after a restart.
+//! A connector with transactions has a topic of its own for it: in a shared one, what it has not committed yet hides from
+//! everybody what others wrote behind it, and a capture that dies or hangs may leave a transaction open for minutes.
 //!
 //! Kafka Connect keeps source offsets the same way: key `["<connector>",{"server":"<topic.prefix>"}]`, the last value
 //! holds. How far the data goes is not here but in the control batches beside the data; here is what they cannot tell:
@@ -68,6 +70,9 @@ impl From<Mark> for TransactionMark {
 #[derive(Clone)]
 pub(crate) struct StateStore {
     metadata: Arc<MetadataTopics>,
+    /// Where the state is written, and where it was if the connector worked in the other mode before.
+    topic: String,
+    other_topic: String,
     key: Vec<u8>,
     published_key: Vec<u8>,
     topic_prefix: String,
@@ -81,8 +86,15 @@ impl StateStore {
         let published_key = serde_json::json!([config.name, { "publication": config.publication_name }])
             .to_string()
             .into_bytes();
+        let own = own_topic(&config.name);
+        let (topic, other_topic) = match config.exactly_once_required {
+            true => (own, OFFSETS_TOPIC.to_owned()),
+            false => (OFFSETS_TOPIC.to_owned(), own),
+        };
         StateStore {
             metadata,
+            topic,
+            other_topic,
             key,
             published_key,
             topic_prefix: config.topic_prefix.clone(),
@@ -93,14 +105,24 @@ impl StateStore {
         self.metadata.log()
     }
 
-    /// The last value written, if any.
+    /// The last value written, if any. Of two modes' values the later one is that which confirms more.
     pub(crate) fn load(&self) -> Result<Option<State>, LogError> {
-        self.last(&self.key)
+        let before: Option<State> = self.last(&self.other_topic, &self.key)?;
+        let now: Option<State> = self.last(&self.topic, &self.key)?;
+        Ok(match (now, before) {
+            (Some(now), Some(before)) if before.confirmed > now.confirmed => Some(before),
+            (now, before) => now.or(before),
+        })
+    }
+
+    /// The one partition in which the state is.
+    pub(crate) fn partition(&self) -> Result<TopicPartition, LogError> {
+        self.metadata.partition(&self.topic)
     }
 
     /// How the captured tables were published when the source was opened last.
     pub(crate) fn load_published(&self) -> Result<Published, LogError> {
-        Ok(self.last(&self.published_key)?.unwrap_or_default())
+        Ok(self.last(OFFSETS_TOPIC, &self.published_key)?.unwrap_or_default())
     }
 
     /// Keeps it; durable when this returns.
@@ -109,23 +131,23 @@ impl StateStore {
         self.metadata.put(OFFSETS_TOPIC, &self.published_key, &value).await
     }
 
-    fn last<T: DeserializeOwned>(&self, wanted: &[u8]) -> Result<Option<T>, LogError> {
+    fn last<T: DeserializeOwned>(&self, topic: &str, wanted: &[u8]) -> Result<Option<T>, LogError> {
         let mut last = None;
-        self.metadata.scan(OFFSETS_TOPIC, |key, value| {
+        self.metadata.scan(topic, |key, value| {
             if key == wanted {
                 last = value.map(<[u8]>::to_vec);
             }
         })?;
         let Some(value) = last else { return Ok(None) };
         let value = serde_json::from_slice(&value).map_err(|error| {
-            LogError::Invalid(format!("topic {OFFSETS_TOPIC} holds a state this version cannot read ({error}); was the data directory written by a newer rowcast?"))
+            LogError::Invalid(format!("topic {topic} holds a state this version cannot read ({error}); was the data directory written by a newer rowcast?"))
         })?;
         Ok(Some(value))
     }
 
     /// Writes the state; durable when this returns.
     pub(crate) async fn save(&self, state: &State) -> Result<(), LogError> {
-        self.metadata.put(OFFSETS_TOPIC, &self.key, &self.value(state)).await
+        self.metadata.put(&self.topic, &self.key, &self.value(state)).await
     }
 
     /// The record's key, for who writes it together with what it speaks of.
@@ -173,6 +195,16 @@ impl StateStore {
             ..Resume::default()
         })
     }
+}
+
+/// The topic of one connector's state. Names that Kafka does not allow are mended; two that become one share the topic, and
+/// are told apart by their keys.
+fn own_topic(connector: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let mended = connector.chars().map(|c| if allowed(c) { c } else { '_' });
+    // Kafka takes 249 characters in all.
+    let name: String = mended.take(200).collect();
+    format!("{OFFSETS_TOPIC}.{name}")
 }
 
 /// The mark in a partition's last control batch.

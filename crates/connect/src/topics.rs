@@ -50,6 +50,14 @@ impl Topics {
     pub(crate) async fn open(&mut self, name: &str) -> Result<TopicInfo, LogError> {
         let creation = creation(self.groups.settings(name));
         let mut topic = self.log.ensure_topic(name, &creation)?;
+        if let Some(other) = self.filled.other(&topic) {
+            tracing::warn!(
+                topic = name,
+                other,
+                "connector {other:?} has filled this topic too: if it still does, every change is there twice, and nobody can \
+                 tell. Give one of them another topic.prefix"
+            );
+        }
         let filled = self.filled.remember(&topic).await?;
         if topic.partitions > filled {
             tracing::warn!(

@@ -168,6 +168,13 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// The source block, if there is one: where in its source the change was made, the same in both halves of a key change.
+    pub(crate) fn source(&self) -> Option<&'a [u8]> {
+        json::members(self.text)?
+            .find(|(name, _)| *name == b"source")
+            .map(|(_, source)| source)
+    }
+
     /// Says that the row is gone and nothing of how it was.
     pub(crate) fn is_tombstone(&self) -> bool {
         self.op == Op::Delete && self.text == b"null"

@@ -37,6 +37,7 @@ mod frames;
 mod handshake;
 mod hosts;
 mod json;
+mod key_changes;
 mod keys;
 mod metrics;
 mod options;

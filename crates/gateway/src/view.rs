@@ -10,6 +10,7 @@ use rowcast_protocol::Op;
 
 use crate::{
     envelope::{Envelope, NotAChange},
+    key_changes::KeyChanges,
     placed::Placed,
     toast::{self, Fill},
     wrapping::key_payload,
@@ -28,8 +29,8 @@ pub(crate) struct View {
     rows: ViewIndex,
     /// By the row's spot, for rows whose latest record left values out.
     fills: HashMap<u64, Fills>,
-    /// The row that the first half of a key change took away, for the second half.
-    moved: Option<Earlier>,
+    /// Rows that the first half of a key change took away, and spots of second halves that lack them.
+    key_changes: KeyChanges<Earlier, u64>,
     next_place: u64,
     /// A row without key was seen: there is no table to keep.
     keyless: bool,
@@ -74,6 +75,7 @@ impl View {
             (Op::Truncate, _) => {
                 self.rows.clear();
                 self.fills.clear();
+                self.key_changes.clear();
                 None
             }
             (_, None) => {
@@ -81,26 +83,33 @@ impl View {
                 None
             }
             (Op::Delete, Some(key)) => {
-                let earlier = self.remove(key);
-                self.moved = earlier.filter(|_| has_header(record, NEW_KEY));
+                let earlier = self.remove(key).filter(|_| has_header(record, NEW_KEY));
+                if let Some((earlier, source)) = earlier.zip(change.source())
+                    && let Some((earlier, spot)) = self.key_changes.delete(source, earlier)
+                {
+                    self.fill_late(spot, &earlier);
+                }
                 None
             }
-            (Op::Create | Op::Read | Op::Update, Some(key)) => self.put(key, placed, change.after.unwrap_or_default()),
+            (Op::Create | Op::Read | Op::Update, Some(key)) => self.put(key, placed, change),
         }
     }
 
-    fn put(&mut self, key: &[u8], placed: &Placed<'_>, row: &[u8]) -> Option<Fills> {
+    fn put(&mut self, key: &[u8], placed: &Placed<'_>, change: &Envelope<'_>) -> Option<Fills> {
         let (spot, record) = (placed.spot(), &placed.record);
         let replaced = self.rows.put(key, Offset(spot));
-        let earlier = replaced.map(|Offset(spot)| Earlier {
+        let replaced = replaced.map(|Offset(spot)| Earlier {
             spot,
             fills: self.fills.remove(&spot),
         });
-        let columns = toast::placeholders(row);
+        let columns = toast::placeholders(change.after.unwrap_or_default());
         if columns.is_empty() {
             return None;
         }
-        let earlier = earlier.or_else(|| self.moved.take().filter(|_| has_header(record, OLD_KEY)));
+        let earlier = match has_header(record, OLD_KEY) {
+            true => change.source().and_then(|source| self.key_changes.create(source, spot)),
+            false => replaced,
+        };
         let fills: Fills = columns
             .into_iter()
             .map(|column| Fill {
@@ -110,6 +119,18 @@ impl View {
             .collect();
         self.fills.insert(spot, fills.clone());
         Some(fills)
+    }
+
+    /// The row that a create half took its left-out values from came after it; nothing to do if that is not a row's latest
+    /// record any more.
+    fn fill_late(&mut self, spot: u64, earlier: &Earlier) {
+        if let Some(fills) = self.fills.get_mut(&spot) {
+            let filled = fills.iter().map(|fill| Fill {
+                column: fill.column.clone(),
+                source: earlier.source(&fill.column),
+            });
+            *fills = filled.collect();
+        }
     }
 
     fn remove(&mut self, key: &[u8]) -> Option<Earlier> {

@@ -15,7 +15,7 @@ use rowcast_log::{
     Visibility, WriterId, partition_of,
 };
 use rowcast_protocol::{Op, ServerMessage};
-use stage::{Client, Stage, TOPIC, Table, envelope, key, row};
+use stage::{Client, Stage, TOPIC, Table, envelope, key, key_change, row};
 
 const PARTITIONS: u32 = 5;
 
@@ -56,11 +56,16 @@ impl Spreader {
 
     fn write(&mut self, id: u64) {
         self.version += 1;
-        let (key, value) = (key(id), envelope('u', "null", &row(id, self.version)));
+        self.put(&key(id), &envelope('u', "null", &row(id, self.version)), &[]);
+    }
+
+    fn put(&mut self, key: &str, value: &str, headers: &[(&str, &[u8])]) {
         let to = partition(partition_of(Some(key.as_bytes()), PARTITIONS));
-        self.appender
-            .append(&to, record(&key, &value, self.version as i64))
-            .unwrap();
+        let new = NewRecord {
+            headers,
+            ..record(key, value, self.version as i64)
+        };
+        self.appender.append(&to, new).unwrap();
         self.appender.commit(&self.version.to_be_bytes()).unwrap();
         self.appender.flush(Visibility::Now).unwrap();
     }
@@ -250,4 +255,68 @@ async fn holes_in_the_offsets_are_no_gaps_and_a_topic_may_be_given_more_partitio
     let mut table = Table::default();
     until(&mut fresh, &mut table, 5).await;
     assert_eq!(table.rows, BTreeMap::from([(1, 4), (2, 5), (3, 3)]));
+}
+
+/// The halves of a key change lie in two partitions, and a row's left-out value is its own or told as unknown, never
+/// another row's.
+#[tokio::test]
+async fn what_a_key_change_left_out_is_the_rows_own() {
+    const LEFT_OUT: &str = "__debezium_unavailable_value";
+    const ROWS: u64 = 40;
+    let body = |id: u64, body: &str| format!(r#"{{"id":{id},"body":"{body}"}}"#);
+    let stage = Stage::set().await;
+    let mut spreader = Spreader::new(&*stage.log);
+    let gateway = || Gateway::start(stage.log.clone(), GatewayOptions::default());
+    for id in 0..ROWS {
+        let value = envelope('c', "null", &body(id, &format!("body of {id}")));
+        spreader.put(&key(id), &value, &[]);
+    }
+    let first = stage.serve(gateway()).await;
+    let mut live = Client::connect(first, Some("rowcast.v1")).await;
+    live.subscribe(|_| {}).await;
+    while !matches!(live.next().await, ServerMessage::Live(_)) {}
+    let new_id = |id: u64| id + 1_000;
+    for id in 0..ROWS {
+        let (delete, create) = key_change(&body(id, ""), &body(new_id(id), LEFT_OUT));
+        spreader.put(&key(id), &delete, &[("__debezium.newkey", b"{}")]);
+        spreader.put(&key(new_id(id)), &create, &[("__debezium.oldkey", b"{}")]);
+    }
+    let mut halves = 0;
+    while halves < 2 * ROWS {
+        let ServerMessage::Change(change) = live.next().await else {
+            continue;
+        };
+        halves += 1;
+        if change.op == Op::Create {
+            let after: serde_json::Value = serde_json::from_str(change.after.unwrap().get()).unwrap();
+            let own = format!("body of {}", after["id"].as_u64().unwrap() - 1_000);
+            match change.unchanged {
+                None => assert_eq!(after["body"], own.as_str()),
+                Some(unchanged) => assert_eq!(
+                    (unchanged.as_slice(), after.get("body")),
+                    (&["body".to_owned()][..], None)
+                ),
+            }
+        }
+    }
+    // Whoever comes later, to this gateway or to one that begins now, gets all of them.
+    for address in [first, stage.serve(gateway()).await] {
+        let mut late = Client::connect(address, Some("rowcast.v1")).await;
+        late.subscribe(|_| {}).await;
+        let mut bodies = BTreeMap::new();
+        loop {
+            match late.next().await {
+                ServerMessage::Rows(rows) => {
+                    for row in &rows.rows {
+                        let row: serde_json::Value = serde_json::from_str(row.get()).unwrap();
+                        bodies.insert(row["id"].as_u64().unwrap(), row["body"].as_str().unwrap().to_owned());
+                    }
+                }
+                ServerMessage::Live(_) => break,
+                _ => {}
+            }
+        }
+        let wanted = (0..ROWS).map(|id| (new_id(id), format!("body of {id}")));
+        assert_eq!(bodies, wanted.collect());
+    }
 }

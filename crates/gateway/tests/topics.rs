@@ -4,7 +4,7 @@ mod stage;
 
 use rowcast_log::{Log, TopicCreation, Visibility, WriterId};
 use rowcast_protocol::{Change, ErrorCode, ResetReason, ServerMessage};
-use stage::{Client, Stage, TOPIC, Writer, envelope, key};
+use stage::{Client, Stage, TOPIC, Writer, envelope, key, key_change};
 
 const LEFT_OUT: &str = "__debezium_unavailable_value";
 
@@ -61,13 +61,11 @@ async fn large_values_that_an_update_left_alone_reach_clients() {
     }
 
     // The key changes: the value stands under the old one.
-    writer.append(
-        Some(&key(1)),
-        Some(&envelope('d', &document(1, ""), "null")),
-        &[("__debezium.newkey", b"{}")],
-    );
+    let (delete, create) = key_change(&document(1, ""), &document(2, LEFT_OUT));
+    writer.append(Some(&key(1)), Some(&delete), &[("__debezium.newkey", b"{}")]);
     writer.append(Some(&key(1)), None, &[("__debezium.newkey", b"{}")]);
-    put(&mut writer, 'c', 2, LEFT_OUT, &[("__debezium.oldkey", b"{}")]);
+    writer.append(Some(&key(2)), Some(&create), &[("__debezium.oldkey", b"{}")]);
+    writer.commit();
     assert_eq!(change(&mut client).await.op, rowcast_protocol::Op::Delete);
     assert_eq!(after(&change(&mut client).await), document(2, "long text"));
 

@@ -11,6 +11,7 @@ use rowcast_tests::{
     postgres::{Postgres, Version},
     process::{Rowcast, topic},
     random::Random,
+    repetitions,
     workload::{self, Load, TABLES},
 };
 
@@ -155,7 +156,8 @@ const BACKLOG: &str = "SELECT n, 0, n, repeat(md5(n::text), 64) FROM generate_se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hangs_under_load_loses_and_repeats_nothing_and_costs_no_memory() -> Result<()> {
-    for exactly_once_support in ["requested", "required"] {
+    // Kafka is known to hang when librdkafka's question has waited for a minute: one mode in a sample.
+    for exactly_once_support in &["required", "requested"][..repetitions(1, 2)] {
         let mut random = Random::from_environment("a_broker_that_hangs_under_load");
         let postgres = Postgres::start(Version::Installed)?;
         let database = workload::watched_tables(&postgres).await?;

@@ -17,6 +17,7 @@ mod kafka_life;
 mod kafka_refusals;
 mod kafka_security;
 mod kafka_topics;
+mod kafka_two;
 mod kafka_war;
 mod keys;
 mod kill_rowcast;

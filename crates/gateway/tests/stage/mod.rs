@@ -213,6 +213,16 @@ pub fn row(id: u64, version: u64) -> String {
     format!(r#"{{"id":{id},"version":{version},"note":"Grüße, \"{id}\" 😀"}}"#)
 }
 
+/// The delete and the create that one change of a row's key becomes: their source block is the same.
+pub fn key_change(before: &str, after: &str) -> (String, String) {
+    let create = envelope('c', "null", after);
+    let delete = create.replace(
+        &format!(r#""before":null,"after":{after}"#),
+        &format!(r#""before":{before},"after":null"#),
+    );
+    (delete.replace(r#""op":"c""#, r#""op":"d""#), create)
+}
+
 pub fn envelope(op: char, before: &str, after: &str) -> String {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
