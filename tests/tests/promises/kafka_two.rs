@@ -7,8 +7,7 @@ use rowcast_tests::{
     postgres::{Postgres, Version},
     process::Rowcast,
     random::Random,
-    repetitions,
-    until,
+    repetitions, until,
     workload::{self, Load, TABLES},
 };
 use tokio_postgres::Client;
