@@ -187,7 +187,11 @@ impl Pipeline {
 
     /// Whether the log has so much under way that it must take some of it first.
     fn must_wait(&self, stream: &Stream) -> bool {
-        !*self.has_room.borrow() && stream.is_proven()
+        !self.has_room() && stream.is_proven()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        *self.has_room.borrow()
     }
 
     /// Waits until the log may be given more.

@@ -47,10 +47,12 @@ pub(crate) async fn carry(
                 if pipeline.unflushed_bytes() > FLUSH_BYTES {
                     pipeline.flush_part()?;
                 }
-                tokio::select! {
-                    biased;
-                    () = told_to_stop(stop) => return Ok(false),
-                    room = pipeline.room() => room?,
+                if !pipeline.has_room() {
+                    tokio::select! {
+                        biased;
+                        () = told_to_stop(stop) => return Ok(false),
+                        room = pipeline.room() => room?,
+                    }
                 }
                 if rows % PROGRESS_ROWS == 0 {
                     status.set(ConnectorState::Snapshot { rows });

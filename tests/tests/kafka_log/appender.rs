@@ -1,5 +1,7 @@
 //! What only Kafka can do to a writer.
 
+use std::time::Duration;
+
 use rowcast_log::{
     Log, LogError, Memory, Offset, TopicCreation, Visibility, WriterId,
     contract::{add, partition, wait_for},
@@ -40,6 +42,36 @@ fn a_record_that_the_topic_does_not_take_is_named_by_its_number() {
         // The next one goes on.
         write_durably(&mut *log.appender(&writer).unwrap(), &id, &["2"]);
     }
+}
+
+/// A broker that has no record of a producer in a partition takes whatever number comes first: what was sent behind a
+/// refused first batch would stand in the topic as if that batch had been there.
+#[test]
+fn nothing_comes_behind_a_first_record_that_was_refused() {
+    let place = Place::new();
+    let log = place.open_without_copies();
+    let small = TopicCreation {
+        config: [("max.message.bytes".to_owned(), "10000".to_owned())].into(),
+        ..TopicCreation::default()
+    };
+    log.ensure_topic("t", &small).unwrap();
+    let id = partition("t");
+    // A broker that has just started makes the first producer wait, who would have everything in one request.
+    write_durably(&mut *log.appender(&WriterId::new("test")).unwrap(), &id, &["before"]);
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
+    appender.append(&id, record(&[b'x'; 20_000])).unwrap();
+    // Slowly: what has gathered leaves in one request.
+    let behind = std::iter::repeat_with(|| {
+        std::thread::sleep(Duration::from_micros(100));
+        appender.append(&id, record(b"behind"))
+    });
+    let refused = behind.take(100_000).find_map(Result::err);
+    assert!(
+        matches!(refused, Some(LogError::Refused { append: 0, .. })),
+        "{refused:?}"
+    );
+    drop(appender);
+    assert_eq!(*log.end(&id).unwrap().borrow(), Offset(1));
 }
 
 #[test]

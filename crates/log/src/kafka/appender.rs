@@ -162,9 +162,9 @@ impl Appender for KafkaAppender {
             Some(transactions) => transactions.append(record)?,
             None => {
                 let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-                blocking_if_full(&self.ledger, self.appended, bytes)?;
+                blocking_if_full(&self.ledger, self.appended, place, bytes)?;
                 let sent = self.producer.send(&self.ids[place as usize], record);
-                sent.map_err(|e| not_sent(&self.ledger, partition, bytes, &e))?;
+                sent.map_err(|e| not_sent(&self.ledger, place, partition, bytes, &e))?;
             }
         }
         self.appended += 1;
@@ -227,26 +227,24 @@ impl Drop for KafkaAppender {
 }
 
 /// Counts a record as sent, and lets a runtime know if that waits.
-pub(crate) fn blocking_if_full(ledger: &Ledger, append: u64, bytes: usize) -> Result<(), LogError> {
-    match ledger.is_overdrawn() {
-        true => blocking(|| ledger.sent(append, bytes)),
-        false => ledger.sent(append, bytes),
+pub(crate) fn blocking_if_full(ledger: &Ledger, append: u64, place: u16, bytes: usize) -> Result<(), LogError> {
+    match ledger.must_wait(place) {
+        true => blocking(|| ledger.sent(append, place, bytes)),
+        false => ledger.sent(append, place, bytes),
     }
 }
 
 /// What it means that librdkafka did not take a record.
-pub(crate) fn not_sent(ledger: &Ledger, id: &TopicPartition, bytes: usize, error: &KafkaError) -> LogError {
-    ledger.unsent(bytes);
+pub(crate) fn not_sent(ledger: &Ledger, place: u16, id: &TopicPartition, bytes: usize, error: &KafkaError) -> LogError {
+    ledger.unsent(place, bytes);
     match error.rdkafka_error_code() {
         Some(Code::MessageSizeTooLarge) => LogError::Invalid(format!(
             "a record of {bytes} bytes is larger than Kafka's client can send; leave its large column out with \
              column.exclude.list"
         )),
         _ => {
-            ledger.fail(Failure::Away(format!(
-                "Kafka's client does not take a record for {id} ({error})"
-            )));
-            ledger.failure().expect("set above")
+            let consequence = Failure::Away(format!("Kafka's client does not take a record for {id} ({error})"));
+            blocking(|| ledger.stopped(consequence))
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -28,6 +28,12 @@ const RECORD_BYTES: usize = 256;
 /// A writer that does not wait is made to at so many times the bound.
 const OVERDRAFT: usize = 2;
 
+/// How long after an acknowledgement a broker is sure to know the writer's last record in that partition.
+///
+/// It forgets writers after `producer.id.expiration.ms`, one day unless it is told otherwise. To be too careful costs one
+/// round trip, for the second record after such a rest.
+const KNOWN_FOR: Duration = Duration::from_mins(1);
+
 /// What has been appended, handed over and acknowledged.
 pub(crate) struct Ledger {
     account: Mutex<Account>,
@@ -44,11 +50,44 @@ struct Account {
     waiting_bytes: usize,
     /// One for each flush that is not durable yet, and behind them the one that is being filled.
     groups: VecDeque<Group>,
-    /// Of each partition: the offset behind its last durable record, once there is one.
-    floors: Vec<(TopicPartition, Option<Offset>)>,
+    places: Vec<Place>,
+    /// How many of the places are opening.
+    opening: usize,
     durable: Option<watch::Sender<FlushSeq>>,
     failure: Option<Failure>,
+    /// Told where nothing that is still under way gives the cause.
+    consequence: Option<Failure>,
     closing: bool,
+}
+
+/// A partition that is written to.
+struct Place {
+    id: TopicPartition,
+    /// The offset behind its last durable record, once there is one.
+    floor: Option<Offset>,
+    waiting: u64,
+    guard: Guard,
+}
+
+/// Whether a record may be sent while the one before it is under way.
+///
+/// A broker refuses a batch whose number does not follow on the writer's last one, but only while it has a record of that
+/// writer in the partition. A first batch that is refused would not keep the second, sent behind it, out of the topic: the
+/// topic would lie about what it holds. So the first goes alone.
+enum Guard {
+    /// A refused record takes the whole transaction with it.
+    NotNeeded,
+    Unknown,
+    /// The first record is under way.
+    Opening,
+    /// The broker knows the writer, and did at this time.
+    Known(Instant),
+}
+
+impl Place {
+    fn takes(&self) -> bool {
+        !matches!(self.guard, Guard::Opening)
+    }
 }
 
 /// The records of one flush.
@@ -93,9 +132,11 @@ impl Ledger {
                 waiting_records: 0,
                 waiting_bytes: 0,
                 groups: VecDeque::from([Group::default()]),
-                floors: Vec::new(),
+                places: Vec::new(),
+                opening: 0,
                 durable: Some(durable),
                 failure: None,
+                consequence: None,
                 closing: false,
             }),
             changed: Condvar::new(),
@@ -120,24 +161,34 @@ impl Ledger {
 
     pub(crate) fn floors(&self) -> Vec<(TopicPartition, Offset)> {
         let account = self.account.lock();
-        let known = account.floors.iter();
-        known.filter_map(|(id, floor)| Some((id.clone(), (*floor)?))).collect()
+        let known = account.places.iter();
+        known
+            .filter_map(|place| Some((place.id.clone(), place.floor?)))
+            .collect()
     }
 
-    /// Whether the next record may have to wait.
-    pub(crate) fn is_overdrawn(&self) -> bool {
-        self.account.lock().is_at(OVERDRAFT)
+    /// Whether the next record of a partition may have to wait.
+    pub(crate) fn must_wait(&self, place: u16) -> bool {
+        !self.account.lock().takes(place)
     }
 
     /// A partition is about to be written to.
     pub(crate) fn place(&self, id: &TopicPartition) {
-        self.account.lock().floors.push((id.clone(), None));
+        self.account.lock().places.push(Place {
+            id: id.clone(),
+            floor: None,
+            waiting: 0,
+            guard: match self.by_acks {
+                true => Guard::Unknown,
+                false => Guard::NotNeeded,
+            },
+        });
     }
 
     /// The partition ends here, and nothing of ours is on the way to it.
     pub(crate) fn floor(&self, place: u16, offset: Offset) {
         let mut account = self.account.lock();
-        let floor = &mut account.floors[place as usize].1;
+        let floor = &mut account.places[place as usize].floor;
         *floor = (*floor).max(Some(offset));
     }
 
@@ -146,7 +197,7 @@ impl Ledger {
         self.wait_quiet()?;
         let account = self.account.lock();
         let newest = account.groups.iter().rev().find_map(|group| group.ends.get(&place));
-        Ok(newest.copied().or(account.floors[place as usize].1))
+        Ok(newest.copied().or(account.places[place as usize].floor))
     }
 
     /// Waits until everything that was sent is acknowledged.
@@ -162,30 +213,32 @@ impl Ledger {
         })
     }
 
-    /// Counts a record that is about to be sent. Waits only if the writer has ignored [`Ledger::has_room`] for long.
-    pub(crate) fn sent(&self, append: u64, bytes: usize) -> Result<(), LogError> {
+    /// Counts a record that is about to be sent. Waits only if the writer has ignored [`Ledger::has_room`].
+    pub(crate) fn sent(&self, append: u64, place: u16, bytes: usize) -> Result<(), LogError> {
         let mut account = self.account.lock();
-        if account.failure.is_some() || account.is_at(OVERDRAFT) {
+        if account.failure.is_some() || !account.takes(place) {
             drop(account);
-            self.wait(|account| !account.is_at(OVERDRAFT))?;
+            self.wait(|account| account.takes(place))?;
             account = self.account.lock();
         }
         account.waiting_records += 1;
         account.waiting_bytes += bytes + RECORD_BYTES;
+        account.sends_to(place);
         let group = account.groups.back_mut().expect("one is being filled");
         debug_assert!(append >= group.first_append);
         group.waiting += 1;
-        if account.is_at(1) {
+        if !account.has_room(UNDER_WAY_BYTES_MAX) {
             self.tell_room(false);
         }
         Ok(())
     }
 
     /// Takes back what [`Ledger::sent`] counted.
-    pub(crate) fn unsent(&self, bytes: usize) {
+    pub(crate) fn unsent(&self, place: u16, bytes: usize) {
         let mut account = self.account.lock();
         account.waiting_records -= 1;
         account.waiting_bytes -= bytes + RECORD_BYTES;
+        account.takes_back(place);
         account.groups.back_mut().expect("one is being filled").waiting -= 1;
     }
 
@@ -209,14 +262,15 @@ impl Ledger {
 
     pub(super) fn acknowledged(&self, append: u64, place: u16, offset: Offset, bytes: usize) {
         let mut account = self.account.lock();
-        account.answered(append, bytes, |group| {
+        account.knows(place);
+        account.answered(append, place, bytes, |group| {
             let end = group.ends.entry(place).or_default();
             *end = (*end).max(Offset(offset.0 + 1));
         });
         if self.by_acks {
             account.settle(None);
         }
-        if account.waiting_bytes <= ROOM_BELOW_BYTES {
+        if account.has_room(ROOM_BELOW_BYTES + 1) {
             self.tell_room(true);
         }
         self.changed.notify_all();
@@ -228,11 +282,36 @@ impl Ledger {
     }
 
     /// A record will not be in the log.
-    pub(super) fn lost(&self, append: u64, bytes: usize, failure: Failure) {
+    pub(super) fn lost(&self, append: u64, place: u16, bytes: usize, failure: Failure) {
         let mut account = self.account.lock();
-        account.answered(append, bytes, |_| {});
+        account.answered(append, place, bytes, |_| {});
         account.fail(failure);
         self.changed.notify_all();
+    }
+
+    /// A record will not be in the log because of what befell another one, which may not have been told yet.
+    pub(super) fn lost_with_others(&self, append: u64, place: u16, bytes: usize, consequence: Failure) {
+        let mut account = self.account.lock();
+        account.answered(append, place, bytes, |_| {});
+        self.fail_after_all(&mut account, consequence);
+        self.changed.notify_all();
+    }
+
+    /// The client has stopped for a reason that an answer under way may tell. Waits for it.
+    pub(crate) fn stopped(&self, consequence: Failure) -> LogError {
+        self.fail_after_all(&mut self.account.lock(), consequence);
+        self.changed.notify_all();
+        let failed = self.wait(|_| false);
+        failed.expect_err("what is waited for is never so")
+    }
+
+    /// Fails for this reason, unless an answer that is under way tells a better one.
+    fn fail_after_all(&self, account: &mut Account, consequence: Failure) {
+        match self.by_acks && account.waiting_records > 0 {
+            true => drop(account.consequence.get_or_insert(consequence)),
+            // With transactions what waits for the next one is never answered.
+            false => account.fail(consequence),
+        }
     }
 
     /// Nothing becomes durable any more; the first reason is the one that is told.
@@ -272,19 +351,62 @@ impl Ledger {
 }
 
 impl Account {
-    fn is_at(&self, times: usize) -> bool {
-        self.waiting_bytes >= times * UNDER_WAY_BYTES_MAX
+    /// Whether the writer may go on without waiting.
+    fn has_room(&self, below_bytes: usize) -> bool {
+        self.waiting_bytes < below_bytes && self.opening == 0
+    }
+
+    /// Whether the next record of a partition may be sent at all.
+    fn takes(&self, place: u16) -> bool {
+        self.waiting_bytes < OVERDRAFT * UNDER_WAY_BYTES_MAX && self.places[place as usize].takes()
+    }
+
+    fn sends_to(&mut self, place: u16) {
+        let place = &mut self.places[place as usize];
+        let rested = |known: &Instant| place.waiting == 0 && known.elapsed() > KNOWN_FOR;
+        if matches!(&place.guard, Guard::Unknown) || matches!(&place.guard, Guard::Known(known) if rested(known)) {
+            place.guard = Guard::Opening;
+            self.opening += 1;
+        }
+        place.waiting += 1;
+    }
+
+    fn takes_back(&mut self, place: u16) {
+        let place = &mut self.places[place as usize];
+        place.waiting -= 1;
+        if place.waiting == 0 && !place.takes() {
+            place.guard = Guard::Unknown;
+            self.opening -= 1;
+        }
+    }
+
+    /// The broker has taken a record in this partition.
+    fn knows(&mut self, place: u16) {
+        let place = &mut self.places[place as usize];
+        match place.guard {
+            Guard::Opening => self.opening -= 1,
+            // Asked for only when nothing is under way.
+            Guard::Unknown | Guard::Known(_) if place.waiting == 1 => {}
+            _ => return,
+        }
+        place.guard = Guard::Known(Instant::now());
     }
 
     /// A record was answered for: its group waits for one less.
-    fn answered(&mut self, append: u64, bytes: usize, note: impl FnOnce(&mut Group)) {
+    fn answered(&mut self, append: u64, place: u16, bytes: usize, note: impl FnOnce(&mut Group)) {
         self.waiting_records -= 1;
         self.waiting_bytes -= bytes + RECORD_BYTES;
+        self.places[place as usize].waiting -= 1;
         let after = self.groups.partition_point(|group| group.first_append <= append);
         let group = after.checked_sub(1).and_then(|place| self.groups.get_mut(place));
         let group = group.expect("a group stays while a record of it waits");
         group.waiting -= 1;
         note(group);
+        if self.waiting_records == 0
+            && let Some(consequence) = self.consequence.take()
+        {
+            self.fail(consequence);
+        }
     }
 
     /// Tells how far everything is durable: up to `seq`, or up to the first flush that waits.
@@ -300,7 +422,7 @@ impl Account {
             }
             let group = self.groups.pop_front().expect("seen above");
             for (place, end) in group.ends {
-                let floor = &mut self.floors[place as usize].1;
+                let floor = &mut self.places[place as usize].floor;
                 *floor = (*floor).max(Some(end));
             }
             durable = Some(flushed);

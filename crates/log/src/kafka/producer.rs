@@ -234,13 +234,20 @@ impl ProducerContext for Reports {
             Err((error, _)) => {
                 let partition = format!("{}-{}", message.topic(), message.partition());
                 let aborted = self.aborted.lock().clone();
-                let failure = match (error.rdkafka_error_code(), aborted) {
+                let (append, place) = (append as u64, place as u16);
+                match (error.rdkafka_error_code(), aborted) {
                     (Some(Code::PurgeQueue | Code::PurgeInflight), Some(why)) => {
-                        aborted_with(&why, partition, append as u64)
+                        let failure = aborted_with(&why, partition, append);
+                        self.ledger.lost_with_others(append, place, bytes, failure);
                     }
-                    _ => failure(error, partition, append as u64),
-                };
-                self.ledger.lost(append as u64, bytes, failure);
+                    (Some(Code::PurgeQueue | Code::PurgeInflight), None) => {
+                        let failure = failure(error, partition, append);
+                        self.ledger.lost_with_others(append, place, bytes, failure);
+                    }
+                    _ => self
+                        .ledger
+                        .lost(append, place, bytes, failure(error, partition, append)),
+                }
             }
         }
     }

@@ -124,7 +124,7 @@ impl Transactions {
     /// Puts a record into the open transaction, or into the next one.
     pub(crate) fn append(&self, record: Outgoing<&[u8], &[u8]>) -> Result<(), LogError> {
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-        blocking_if_full(&self.shared.ledger, record.append, bytes)?;
+        blocking_if_full(&self.shared.ledger, record.append, record.place, bytes)?;
         let mut state = self.shared.state.lock();
         match state.phase {
             Phase::Committing(_) => {
@@ -164,14 +164,14 @@ impl Shared {
     fn send<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, state: &mut State, record: Outgoing<K, V>) -> Result<(), LogError> {
         let bytes = record.key.as_ref().map_or(0, |key| key.as_ref().len())
             + record.value.as_ref().map_or(0, |value| value.as_ref().len());
-        let id = &state.ids[record.place as usize];
+        let (place, id) = (record.place, &state.ids[record.place as usize]);
         if state.phase == Phase::Idle {
             let begun = self.producer.base().begin_transaction();
-            begun.map_err(|e| not_sent(&self.ledger, id, bytes, &e))?;
+            begun.map_err(|e| not_sent(&self.ledger, place, id, bytes, &e))?;
             state.phase = Phase::Open;
         }
         let sent = self.producer.send(id, record);
-        sent.map_err(|e| not_sent(&self.ledger, id, bytes, &e))
+        sent.map_err(|e| not_sent(&self.ledger, place, id, bytes, &e))
     }
 
     fn run(&self) {
