@@ -3,7 +3,7 @@
 //! Promises: both sides get the same properties, slot and publication aside; a step is over when each side's slot says that
 //! what was written before is durable in its Kafka, which no clock decides. Knows nothing of what is compared.
 
-use std::{cell::Cell, collections::BTreeMap};
+use std::cell::Cell;
 
 use anyhow::{Context, Result, bail};
 use rowcast_tests::{
@@ -19,7 +19,7 @@ use tokio_postgres::{Client, types::PgLsn};
 
 use super::{
     compare::Recorded,
-    scenario::{Group, Scenario, Step},
+    scenario::{GROUP, Group, Scenario, Step},
 };
 
 /// What each database has beside the scenarios': a row here tells that all that was written before has arrived.
@@ -68,7 +68,7 @@ impl Stage {
 
     /// Runs the group's scenarios, in a database of its own; `number` tells it from the others.
     pub(crate) async fn run(&self, group: &Group, number: usize) -> Result<Outcome> {
-        let name = format!("zoo{number:02}");
+        let name = format!("zoo{number:03}");
         let database = self.database(&name, group).await?;
         let config = config(&self.postgres, &name, group);
         if config["publication.autocreate.mode"] == "disabled" {
@@ -78,10 +78,7 @@ impl Stage {
             }
         }
         let mut rowcast = Rowcast::capture(&self.postgres, MARKER, &self.ours.address())?;
-        rowcast.call(&name);
-        for (property, value) in with_slot(&config, &name, SIDES[1]) {
-            rowcast.set(&property, value.as_str().unwrap_or_default());
-        }
+        rowcast.configure(&name, with_slot(&config, &name, SIDES[1]));
         if let Err(error) = rowcast.start().await {
             return Ok(Outcome::Refused(format!("{error:#}")));
         }
@@ -100,7 +97,9 @@ impl Stage {
         let said = pair.play(group).await;
         let Pair { mut rowcast, .. } = pair;
         if let Err(error) = said {
-            return Err(error.context(format!("Rowcast logged:\n{}", rowcast.log_text())));
+            let log = rowcast.log_text();
+            let noteworthy: Vec<&str> = log.lines().filter(|line| !line.contains("NULL is delivered")).collect();
+            return Err(error.context(format!("Rowcast logged:\n{}", noteworthy.join("\n"))));
         }
         rowcast.terminate().await?;
         self.debezium.remove(&name).await?;
@@ -177,11 +176,11 @@ impl Pair<'_> {
         let row = self.database.query_one(&marker, &[]).await?;
         let written: PgLsn = row.get(0);
         self.database.query_one(&marker, &[]).await?;
-        let looks = Cell::new(0);
+        let looks = Cell::new(0_usize);
         let what = format!("both slots of {} to confirm {written}", self.name);
         let slots = until(&what, async || {
             looks.set(looks.get() + 1);
-            if looks.get() % LOOKS_UNTIL_ASKED == 0 {
+            if looks.get().is_multiple_of(LOOKS_UNTIL_ASKED) {
                 self.still_runs().await?;
             }
             let confirmed = "SELECT count(*) FROM pg_replication_slots
@@ -264,9 +263,8 @@ fn config(postgres: &Postgres, name: &str, group: &Group) -> Map<String, Value> 
         }
     }
     for (property, value) in &group.settings {
-        match value.as_str() {
-            "(absent)" => drop(config.remove(property)),
-            value => drop(config.insert(property.clone(), value.into())),
+        if property != GROUP {
+            config.insert(property.clone(), value.as_str().into());
         }
     }
     config
@@ -280,17 +278,9 @@ fn with_slot(config: &Map<String, Value>, name: &str, side: &str) -> Map<String,
 }
 
 async fn recorded(topics: &Topics, prefix: &str) -> Result<Recorded> {
-    let mut recorded = BTreeMap::new();
     // Topics of other kinds have the prefix elsewhere: heartbeats.
-    for name in topics.names("")? {
-        let is_ours = name.starts_with(&format!("{prefix}.")) || name.ends_with(&format!(".{prefix}"));
-        if !is_ours {
-            continue;
-        }
-        let records = topics.read(&name).await?;
-        if !records.is_empty() {
-            recorded.insert(name, records);
-        }
-    }
-    Ok(recorded)
+    let ends = format!(".{prefix}");
+    topics
+        .read_all(|name| name.starts_with(prefix) || name.ends_with(&ends))
+        .await
 }
