@@ -26,13 +26,29 @@ pub(crate) const REFUSED: &str = "(refused)";
 
 /// `docs/decisions/0013-keys-that-deletes-carry.md`.
 const KEY_OF_INDEX: &str = "REPLICA IDENTITY USING INDEX: Debezium's deletes have a key that no row ever had";
+/// The place of a scenario that Debezium's task does not live through.
+pub(crate) const FAILED: &str = "(failed)";
+
 /// Its rows come from its partitions, as in the stream.
 const ROWS_TWICE: &str =
     "the snapshot reads a partitioned table and each of its partitions: rows come two or three times";
 const ROWS_OF_CHILDREN: &str = "the snapshot reads the rows of inheriting tables again under the parent's name";
 
+const DOMAIN_OF_ENUM: &str = "a domain over an enum type anywhere in the database stops Debezium at its start";
+const NULL_IN_ENUMS: &str = "a NULL in an enum array that is NOT NULL stops Debezium for good";
+const NO_COLUMNS: &str = "a captured table without columns stops Debezium at its snapshot";
+const SECONDS_IN_ZONE: &str = "a timetz whose zone has seconds stops Debezium's stream for good";
+
 /// Where Debezium is wrong and ours is right.
 pub(crate) const EXPECTED: &[Entry] = &[
+    Entry::new("fails_domain_of_enum", "*", FAILED, DOMAIN_OF_ENUM),
+    Entry::new("fails_domain_of_enum", "*", "extra", DOMAIN_OF_ENUM),
+    Entry::new("fails_enum_array", "*", FAILED, NULL_IN_ENUMS),
+    Entry::new("fails_enum_array", "*", "extra", NULL_IN_ENUMS),
+    Entry::new("fails_no_columns", "*", FAILED, NO_COLUMNS),
+    Entry::new("fails_no_columns", "*", "extra", NO_COLUMNS),
+    Entry::new("fails_timetz", "*", FAILED, SECONDS_IN_ZONE),
+    Entry::new("fails_timetz", "*", "extra", SECONDS_IN_ZONE),
     Entry::new("identities", "by_index", "*", KEY_OF_INDEX),
     Entry::new("inheritance", "parent", "missing", ROWS_OF_CHILDREN).only(Origin::Snapshot),
     Entry::new("inheritance", "parent", "source.snapshot", ROWS_OF_CHILDREN).only(Origin::Snapshot),
@@ -209,6 +225,23 @@ impl Entry {
         }
     }
 
+    /// Its row in `docs/debezium-differences.md`.
+    pub(crate) fn row(&self) -> String {
+        let origin = match self.origin {
+            Some(Origin::Snapshot) => "snapshot",
+            Some(Origin::Stream) => "stream",
+            None => "both",
+        };
+        let Entry {
+            scenario,
+            table,
+            place,
+            why,
+            ..
+        } = self;
+        format!("| {scenario} | {table} | `{place}` | {origin} | {why} |")
+    }
+
     /// Whether it speaks of this difference of this scenario.
     pub(crate) fn allows(&self, scenario: &str, difference: &Difference) -> bool {
         let (_, topic) = difference.topic.split_once('.').unwrap_or_default();
@@ -223,8 +256,21 @@ impl Entry {
             && place
     }
 
+    /// Whether it says that Debezium's task fails.
+    pub(crate) fn is_failure(&self, scenario: &str) -> bool {
+        self.scenario == scenario && self.place == FAILED
+    }
+
     /// Whether it says that ours does not start.
     pub(crate) fn is_refusal(&self, scenario: &str) -> bool {
         self.scenario == scenario && self.place == REFUSED
     }
+}
+
+#[test]
+fn the_page_of_differences_has_the_same_rows() {
+    let page = include_str!("../../../docs/debezium-differences.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let wanted: Vec<String> = EXPECTED.iter().map(Entry::row).collect();
+    assert_eq!(rows, wanted, "the rows should be:\n{}", wanted.join("\n"));
 }

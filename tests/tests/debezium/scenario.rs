@@ -3,7 +3,8 @@
 //! A file begins with lines `-- word: value`: `about` (a sentence), `set` (a connector property, `name=value`; as many as
 //! needed), `tables` (what is captured, as in `table.include.list`; all tables of the scenario's own schema when it does not
 //! say), `topics` (further topics that are its own, without prefix), `postgres` (majors; all when it does not say), `like`
-//! (another scenario, whose sections are played), `group` (a word: only scenarios with the same one share a pair). After
+//! (another scenario, whose sections are played), `group` (a word: only scenarios with the same one share a pair), `fails`
+//! (why Debezium's task fails in this one, which then has a pair of its own; ours must deliver all the same). After
 //! `-- setup` comes what exists before the connectors start; after `-- stream` what is done when both stream. Each statement
 //! is sent alone and ends at the end of a line. `-- then` waits until both have delivered all that was done before: between
 //! a row and the next change of its table's shape, for Debezium looks shapes up when it reads the row. `-- restart` stops
@@ -25,6 +26,7 @@ pub(crate) struct Scenario {
     pub(crate) tables: Vec<String>,
     pub(crate) topics: Vec<String>,
     pub(crate) majors: Vec<u32>,
+    pub(crate) fails: bool,
     like: Option<String>,
     pub(crate) setup: Vec<String>,
     pub(crate) stream: Vec<Step>,
@@ -159,6 +161,10 @@ fn header(scenario: &mut Scenario, line: &str) -> Result<()> {
     match word {
         "about" => scenario.about = value.to_owned(),
         "like" => scenario.like = Some(value.to_owned()),
+        "fails" => {
+            scenario.fails = true;
+            scenario.settings.insert(GROUP.to_owned(), scenario.name.clone());
+        }
         "group" => drop(scenario.settings.insert(GROUP.to_owned(), value.to_owned())),
         "set" => {
             let (name, value) = value.split_once('=').context("set: name=value")?;
