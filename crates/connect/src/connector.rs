@@ -328,7 +328,11 @@ impl Connector {
 fn must_wait_for(error: &ConnectorError) -> Option<String> {
     match error {
         ConnectorError::Log(
-            LogError::Away(_) | LogError::Fenced(_) | LogError::Denied(_) | LogError::Refused { .. },
+            LogError::Away(_)
+            | LogError::Overtaken(_)
+            | LogError::Fenced(_)
+            | LogError::Denied(_)
+            | LogError::Refused { .. },
         )
         | ConnectorError::Refused(_) => Some(error.to_string()),
         ConnectorError::Log(_) | ConnectorError::Source(_) => None,
