@@ -230,6 +230,7 @@ impl Connector {
             slot: self.config.slot_name.clone(),
             snapshot_done: false,
             confirmed: 0,
+            generation: 0,
             offsets: BTreeMap::new(),
             mark: None,
         };
@@ -284,6 +285,7 @@ impl Connector {
             slot: self.config.slot_name.clone(),
             snapshot_done: true,
             confirmed: resume.confirmed.0,
+            generation: before.generation,
             offsets: before.offsets.clone(),
             mark: before.mark,
         };

@@ -456,6 +456,7 @@ impl Pipeline {
     pub(crate) fn begin_after(&mut self, known: &State, state: &mut State) {
         state.confirmed = state.confirmed.max(known.confirmed);
         state.mark = known.mark;
+        state.generation = known.generation + 1;
         state.offsets.clone_from(&known.offsets);
         self.beginning = state.clone();
     }

@@ -108,7 +108,13 @@ async fn kills(random: &mut Random, exactly_once_support: &str, partitions: i32)
             })
             .await?;
         let agree = same_for_each_key("the topic", &changes(&records)?, &committed);
-        agree.with_context(|| format!("{table}\n{}", repeats(&records).join("\n")))?;
+        agree.with_context(|| {
+            format!(
+                "{table}\n{}\ncapture:\n{}",
+                repeats(&records).join("\n"),
+                capture.log_text()
+            )
+        })?;
         ensure!(
             seen.resets.is_empty(),
             "a client of {table} was reset: {:?}",
