@@ -92,12 +92,6 @@ fn orders() -> Table {
         ],
         key: vec![0],
     };
-    let options = EventOptions {
-        topic_prefix: "orders".into(),
-        database: "orders_db".into(),
-        tombstones_on_delete: true,
-        unavailable_value_placeholder: "__debezium_unavailable_value".into(),
-        run_id: "01a20628-5c5b-7786-839f-fdc321293bb9".into(),
-    };
+    let options = EventOptions::new("orders", "orders_db", "01a20628-5c5b-7786-839f-fdc321293bb9");
     Table::compile(description, &TypeCatalog::default(), &options)
 }

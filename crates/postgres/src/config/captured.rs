@@ -115,7 +115,7 @@ fn compile_lists(values: &Values, include: &str, exclude: &str, errors: &mut Vec
     })
 }
 
-fn compile_list(property: &str, list: &str, errors: &mut Vec<String>) -> Vec<Regex> {
+pub(super) fn compile_list(property: &str, list: &str, errors: &mut Vec<String>) -> Vec<Regex> {
     let patterns = split(list);
     if patterns.len() > PATTERNS_MAX || list.len() > SOURCE_BYTES_MAX {
         errors.push(format!(

@@ -9,6 +9,7 @@ mod captured;
 mod check;
 mod creation;
 mod document;
+mod events;
 mod host;
 mod kind;
 mod property;
@@ -18,7 +19,7 @@ mod suggest;
 mod table;
 mod values;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 pub use captured::CapturedTables;
 pub use creation::{TopicGroups, TopicSettings};
@@ -72,6 +73,7 @@ pub struct ConnectorConfig {
     pub exactly_once_required: bool,
     /// `unavailable.value.placeholder`, with `hex:` undone.
     pub unavailable_value_placeholder: String,
+    events: Arc<EventOptions>,
     remarks: Vec<String>,
     shown_json: String,
 }
@@ -92,16 +94,23 @@ impl ConnectorConfig {
         check::together(&values, &mut findings);
         let tables = CapturedTables::compile(&values, &mut findings.errors);
         let topic_groups = TopicGroups::compile(&values, &mut findings);
+        let events = events::compile(&values, &mut findings.errors);
         match tables {
             Some(tables) if findings.errors.is_empty() => {
-                Ok(Self::build(&values, tables, topic_groups, findings.remarks))
+                Ok(Self::build(&values, tables, topic_groups, events, findings.remarks))
             }
             _ => Err(ConfigErrors(findings.errors)),
         }
     }
 
     /// From values that were checked one by one and together.
-    fn build(values: &Values, tables: CapturedTables, topic_groups: TopicGroups, remarks: Vec<String>) -> Self {
+    fn build(
+        values: &Values,
+        tables: CapturedTables,
+        topic_groups: TopicGroups,
+        events: EventOptions,
+        remarks: Vec<String>,
+    ) -> Self {
         let text = |name| values.text(name).to_owned();
         Self {
             name: text("name"),
@@ -125,6 +134,7 @@ impl ConnectorConfig {
             exactly_once_required: values.word("exactly.once.support") == "required",
             unavailable_value_placeholder: check::placeholder(values.text("unavailable.value.placeholder"))
                 .expect("checked with the others"),
+            events: Arc::new(events),
             remarks,
             shown_json: shown::json(values),
         }
@@ -147,14 +157,11 @@ impl ConnectorConfig {
     }
 
     /// What of this configuration shapes records.
-    pub fn event_options(&self, run_id: &str) -> EventOptions {
-        EventOptions {
-            topic_prefix: self.topic_prefix.clone(),
-            database: self.dbname.clone(),
-            tombstones_on_delete: self.tombstones_on_delete,
-            unavailable_value_placeholder: self.unavailable_value_placeholder.clone(),
+    pub fn event_options(&self, run_id: &str) -> Arc<EventOptions> {
+        Arc::new(EventOptions {
             run_id: run_id.to_owned(),
-        }
+            ..(*self.events).clone()
+        })
     }
 }
 

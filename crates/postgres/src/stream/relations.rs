@@ -27,12 +27,12 @@ pub(crate) enum Known {
 #[derive(Debug)]
 pub(crate) struct Relations {
     known: HashMap<u32, Known>,
-    options: EventOptions,
+    options: Arc<EventOptions>,
 }
 
 impl Relations {
     /// Starts with the tables of the snapshot, which need no second announcement unless they changed.
-    pub(crate) fn new(options: EventOptions, tables: Vec<Arc<Table>>) -> Relations {
+    pub(crate) fn new(options: Arc<EventOptions>, tables: Vec<Arc<Table>>) -> Relations {
         let known = tables
             .into_iter()
             .map(|table| (table.description.oid, Known::Captured(table)))
