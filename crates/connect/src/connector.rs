@@ -230,6 +230,7 @@ impl Connector {
             slot: self.config.slot_name.clone(),
             snapshot_done: false,
             confirmed: 0,
+            generation: 0,
             offsets: BTreeMap::new(),
             mark: None,
         };
@@ -284,6 +285,7 @@ impl Connector {
             slot: self.config.slot_name.clone(),
             snapshot_done: true,
             confirmed: resume.confirmed.0,
+            generation: before.generation,
             offsets: before.offsets.clone(),
             mark: before.mark,
         };
@@ -328,7 +330,11 @@ impl Connector {
 fn must_wait_for(error: &ConnectorError) -> Option<String> {
     match error {
         ConnectorError::Log(
-            LogError::Away(_) | LogError::Fenced(_) | LogError::Denied(_) | LogError::Refused { .. },
+            LogError::Away(_)
+            | LogError::Overtaken(_)
+            | LogError::Fenced(_)
+            | LogError::Denied(_)
+            | LogError::Refused { .. },
         )
         | ConnectorError::Refused(_) => Some(error.to_string()),
         ConnectorError::Log(_) | ConnectorError::Source(_) => None,

@@ -270,7 +270,8 @@ impl Pipeline {
             Memory::Records => {
                 let from = self.beginning.offsets.get(&*partition.topic);
                 let from = from.and_then(|offsets| offsets.get(partition.partition as usize));
-                let parts = parts::read(&*self.log, partition, Offset(from.copied().unwrap_or(0)))?;
+                let (parts, end) = parts::read(&*self.log, partition, Offset(from.copied().unwrap_or(0)))?;
+                self.appender.expect_end(partition, end)?;
                 Held::with_parts(confirmed, parts)
             }
         })
@@ -455,6 +456,7 @@ impl Pipeline {
     pub(crate) fn begin_after(&mut self, known: &State, state: &mut State) {
         state.confirmed = state.confirmed.max(known.confirmed);
         state.mark = known.mark;
+        state.generation = known.generation + 1;
         state.offsets.clone_from(&known.offsets);
         self.beginning = state.clone();
     }

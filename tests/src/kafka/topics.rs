@@ -185,6 +185,20 @@ impl Topics {
         Ok(records)
     }
 
+    /// The names of all topics that begin with `prefix`.
+    pub fn names(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let consumer: StreamConsumer = self.config().create()?;
+        let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+        let mut names: Vec<String> = metadata
+            .topics()
+            .iter()
+            .map(|topic| topic.name().to_owned())
+            .filter(|name| name.starts_with(prefix))
+            .collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// How far each partition reaches.
     pub async fn offsets(&self, topic: &str) -> anyhow::Result<Vec<Offsets>> {
         let consumer: StreamConsumer = self.config().create()?;

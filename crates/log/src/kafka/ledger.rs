@@ -67,6 +67,8 @@ struct Place {
     floor: Option<Offset>,
     waiting: u64,
     guard: Guard,
+    /// Until the first record is acknowledged: where the partition ended when the writer looked at what it holds.
+    expected: Option<Offset>,
 }
 
 /// Whether a record may be sent while the one before it is under way.
@@ -110,6 +112,7 @@ pub(crate) enum Failure {
     },
     Unknown(String),
     Fenced(String),
+    Overtaken(String),
     Away(String),
 }
 
@@ -119,6 +122,7 @@ impl From<Failure> for LogError {
             Failure::Refused { partition, append, why } => LogError::Refused { partition, append, why },
             Failure::Unknown(partition) => LogError::UnknownPartition(partition),
             Failure::Fenced(why) => LogError::Fenced(why),
+            Failure::Overtaken(partition) => LogError::Overtaken(partition),
             Failure::Away(why) => LogError::Away(why),
         }
     }
@@ -182,14 +186,22 @@ impl Ledger {
                 true => Guard::Unknown,
                 false => Guard::NotNeeded,
             },
+            expected: None,
         });
+    }
+
+    /// The first record of a partition is to lie at this offset.
+    pub(crate) fn expect(&self, place: u16, end: Offset) {
+        self.account.lock().places[place as usize].expected = Some(end);
     }
 
     /// The partition ends here, and nothing of ours is on the way to it.
     pub(crate) fn floor(&self, place: u16, offset: Offset) {
         let mut account = self.account.lock();
-        let floor = &mut account.places[place as usize].floor;
-        *floor = (*floor).max(Some(offset));
+        let place = &mut account.places[place as usize];
+        // What came behind the place that was looked at is not known yet.
+        let known = place.expected.map_or(offset, |expected| expected.min(offset));
+        place.floor = place.floor.max(Some(known));
     }
 
     /// The offset behind what was acknowledged last in a partition, after waiting for everything that was sent.
@@ -263,6 +275,7 @@ impl Ledger {
     pub(super) fn acknowledged(&self, append: u64, place: u16, offset: Offset, bytes: usize) {
         let mut account = self.account.lock();
         account.knows(place);
+        account.compares(place, offset);
         account.answered(append, place, bytes, |group| {
             let end = group.ends.entry(place).or_default();
             *end = (*end).max(Offset(offset.0 + 1));
@@ -380,6 +393,15 @@ impl Account {
         }
     }
 
+    /// The first record must lie where it was expected to: or else others came in between that nobody has looked at.
+    fn compares(&mut self, place: u16, offset: Offset) {
+        let place = &mut self.places[place as usize];
+        if place.expected.take().is_some_and(|expected| expected != offset) {
+            let partition = place.id.to_string();
+            self.fail(Failure::Overtaken(partition));
+        }
+    }
+
     /// The broker has taken a record in this partition.
     fn knows(&mut self, place: u16) {
         let place = &mut self.places[place as usize];
@@ -436,5 +458,65 @@ impl Account {
         self.failure.get_or_insert(failure);
         // Whoever waits hears that there is nothing to wait for.
         self.durable = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> TopicPartition {
+        TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        }
+    }
+
+    /// One record, which is acknowledged at `offset`.
+    fn first_at(offset: u64) -> Ledger {
+        let ledger = Ledger::new(true);
+        ledger.place(&id());
+        ledger.expect(0, Offset(7));
+        ledger.sent(0, 0, 10).unwrap();
+        ledger.flushed(FlushSeq(1), 1);
+        ledger.acknowledged(0, 0, Offset(offset), 10);
+        ledger
+    }
+
+    #[test]
+    fn a_first_record_that_lies_where_it_was_expected_is_durable() {
+        let ledger = first_at(7);
+        assert_eq!(*ledger.durable().borrow(), FlushSeq(1));
+        assert_eq!(ledger.floors(), [(id(), Offset(8))]);
+    }
+
+    #[test]
+    fn one_behind_records_that_nobody_looked_at_is_not() {
+        let ledger = first_at(9);
+        assert!(matches!(ledger.failure(), Some(LogError::Overtaken(_))));
+        assert_eq!(*ledger.durable().borrow(), FlushSeq(0));
+        assert_eq!(ledger.floors(), []);
+    }
+
+    #[test]
+    fn a_floor_is_not_beyond_what_was_looked_at() {
+        let ledger = Ledger::new(true);
+        ledger.place(&id());
+        ledger.expect(0, Offset(7));
+        ledger.floor(0, Offset(9));
+        assert_eq!(ledger.floors(), [(id(), Offset(7))]);
+    }
+
+    #[test]
+    fn the_first_record_of_a_partition_goes_alone() {
+        let ledger = Ledger::new(true);
+        ledger.place(&id());
+        assert!(!ledger.must_wait(0));
+        ledger.sent(0, 0, 10).unwrap();
+        assert!(ledger.must_wait(0) && !*ledger.has_room().borrow());
+        ledger.acknowledged(0, 0, Offset(0), 10);
+        assert!(!ledger.must_wait(0) && *ledger.has_room().borrow());
+        ledger.sent(1, 0, 10).unwrap();
+        assert!(!ledger.must_wait(0), "the broker knows the writer");
     }
 }
