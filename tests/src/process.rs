@@ -91,9 +91,10 @@ impl Rowcast {
         Ok(gateway)
     }
 
-    /// Gives the connector another name, as connectors on one Kafka must have, for the next start.
-    pub fn call(&mut self, name: &str) {
+    /// Gives the connector another name, as connectors on one Kafka must have, and all its properties, for the next start.
+    pub fn configure(&mut self, name: &str, config: serde_json::Map<String, Value>) {
         self.name = name.to_owned();
+        self.config = config;
     }
 
     /// Sets one of the connector's properties, for the next start.

@@ -41,7 +41,14 @@ impl Verdict {
                     }
                 }
             }
-            Outcome::Recorded { debezium, rowcast } => {
+            Outcome::Recorded {
+                debezium,
+                rowcast,
+                failed,
+            } => {
+                if let Some(trace) = failed {
+                    self.failed(group, trace);
+                }
                 self.records += debezium.values().map(Vec::len).sum::<usize>();
                 for difference in compare(&without_schemas(debezium)?, rowcast)? {
                     self.one(owner(group, &difference.topic), &difference);
@@ -49,6 +56,18 @@ impl Verdict {
             }
         }
         Ok(())
+    }
+
+    /// A group whose task fails has one scenario.
+    fn failed(&mut self, group: &Group, trace: &str) {
+        for scenario in &group.scenarios {
+            match entries().position(|entry| entry.is_failure(&scenario.name)) {
+                Some(entry) => drop(self.used.insert(entry)),
+                None => self
+                    .wrong
+                    .push((scenario.name.clone(), format!("Debezium has failed: {trace}"))),
+            }
+        }
     }
 
     /// The group could not be played to its end.

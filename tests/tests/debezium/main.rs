@@ -10,10 +10,14 @@ mod spans;
 mod stage;
 
 use anyhow::{Result, ensure};
+use futures_util::StreamExt;
 use rowcast_tests::postgres::Version;
 
 use judge::Verdict;
 use stage::Stage;
+
+/// Groups that are played at once: a connector's start is mostly waiting, and two cores have room for three.
+const AT_ONCE: usize = 3;
 
 /// Plays all scenarios that this PostgreSQL runs, or those that `ROWCAST_SCENARIO` names.
 async fn zoo(version: Version) -> Result<()> {
@@ -25,9 +29,16 @@ async fn zoo(version: Version) -> Result<()> {
     }
     let groups = scenario::groups(scenarios, stage.postgres.major());
     let mut verdict = Verdict::default();
-    for (number, group) in groups.iter().enumerate() {
-        let started = std::time::Instant::now();
-        match stage.run(group, number).await {
+    let runs = groups.iter().enumerate().map(|(number, group)| {
+        let stage = &stage;
+        async move {
+            let started = std::time::Instant::now();
+            (number, group, started, stage.run(group, number).await)
+        }
+    });
+    let mut runs = futures_util::stream::iter(runs).buffered(AT_ONCE);
+    while let Some((number, group, started, outcome)) = runs.next().await {
+        match outcome {
             Ok(outcome) => verdict.judge(group, &outcome)?,
             Err(error) => verdict.broke(group, &error),
         }

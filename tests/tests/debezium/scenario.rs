@@ -2,7 +2,9 @@
 //!
 //! A file begins with lines `-- word: value`: `about` (a sentence), `set` (a connector property, `name=value`; as many as
 //! needed), `tables` (what is captured, as in `table.include.list`; all tables of the scenario's own schema when it does not
-//! say), `topics` (further topics that are its own, without prefix), `postgres` (majors; all when it does not say). After
+//! say), `topics` (further topics that are its own, without prefix), `postgres` (majors; all when it does not say), `like`
+//! (another scenario, whose sections are played), `group` (a word: only scenarios with the same one share a pair), `fails`
+//! (why Debezium's task fails in this one, which then has a pair of its own; ours must deliver all the same). After
 //! `-- setup` comes what exists before the connectors start; after `-- stream` what is done when both stream. Each statement
 //! is sent alone and ends at the end of a line. `-- then` waits until both have delivered all that was done before: between
 //! a row and the next change of its table's shape, for Debezium looks shapes up when it reads the row. `-- restart` stops
@@ -24,6 +26,8 @@ pub(crate) struct Scenario {
     pub(crate) tables: Vec<String>,
     pub(crate) topics: Vec<String>,
     pub(crate) majors: Vec<u32>,
+    pub(crate) fails: bool,
+    like: Option<String>,
     pub(crate) setup: Vec<String>,
     pub(crate) stream: Vec<Step>,
 }
@@ -34,6 +38,9 @@ pub(crate) enum Step {
     Statements(Vec<String>),
     Restart,
 }
+
+/// Stands among the properties for the group's word.
+pub(crate) const GROUP: &str = "(group)";
 
 /// Scenarios that one pair of connectors runs.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +62,17 @@ pub(crate) fn all() -> Result<Vec<Scenario>> {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         parse(&name, &text).with_context(|| file.display().to_string())
     };
-    files.iter().map(read).collect()
+    let mut scenarios: Vec<Scenario> = files.iter().map(read).collect::<Result<_>>()?;
+    for place in 0..scenarios.len() {
+        let Some(like) = scenarios[place].like.take() else {
+            continue;
+        };
+        let other = scenarios.iter().find(|other| other.name == like);
+        let other = other.with_context(|| format!("like {like}, which is none"))?.clone();
+        scenarios[place].setup = other.setup;
+        scenarios[place].stream = other.stream;
+    }
+    Ok(scenarios)
 }
 
 /// Those that this major runs, by configuration.
@@ -143,6 +160,12 @@ fn header(scenario: &mut Scenario, line: &str) -> Result<()> {
     let (word, value) = line.split_once(": ").with_context(|| format!("no header: {line:?}"))?;
     match word {
         "about" => scenario.about = value.to_owned(),
+        "like" => scenario.like = Some(value.to_owned()),
+        "fails" => {
+            scenario.fails = true;
+            scenario.settings.insert(GROUP.to_owned(), scenario.name.clone());
+        }
+        "group" => drop(scenario.settings.insert(GROUP.to_owned(), value.to_owned())),
         "set" => {
             let (name, value) = value.split_once('=').context("set: name=value")?;
             scenario.settings.insert(name.to_owned(), value.to_owned());
@@ -161,7 +184,7 @@ fn header(scenario: &mut Scenario, line: &str) -> Result<()> {
 
 /// It ends where a line does, unless inside of `$$`.
 fn is_whole(statement: &str) -> bool {
-    statement.trim_end().ends_with(';') && statement.matches("$$").count() % 2 == 0
+    statement.trim_end().ends_with(';') && statement.matches("$$").count().is_multiple_of(2)
 }
 
 fn add(scenario: &mut Scenario, section: Section, statement: String) -> Result<()> {

@@ -3,7 +3,7 @@
 //! Promises: both sides get the same properties, slot and publication aside; a step is over when each side's slot says that
 //! what was written before is durable in its Kafka, which no clock decides. Knows nothing of what is compared.
 
-use std::{cell::Cell, collections::BTreeMap};
+use std::cell::{Cell, RefCell};
 
 use anyhow::{Context, Result, bail};
 use rowcast_tests::{
@@ -19,7 +19,7 @@ use tokio_postgres::{Client, types::PgLsn};
 
 use super::{
     compare::Recorded,
-    scenario::{Group, Scenario, Step},
+    scenario::{GROUP, Group, Scenario, Step},
 };
 
 /// What each database has beside the scenarios': a row here tells that all that was written before has arrived.
@@ -39,8 +39,12 @@ pub(crate) struct Stage {
 
 /// What came of a group.
 pub(crate) enum Outcome {
-    /// Records of both.
-    Recorded { debezium: Recorded, rowcast: Recorded },
+    /// Records of both, and why Debezium's task has failed, where it has.
+    Recorded {
+        debezium: Recorded,
+        rowcast: Recorded,
+        failed: Option<String>,
+    },
     /// Ours does not take the configuration; what it says.
     Refused(String),
 }
@@ -68,7 +72,7 @@ impl Stage {
 
     /// Runs the group's scenarios, in a database of its own; `number` tells it from the others.
     pub(crate) async fn run(&self, group: &Group, number: usize) -> Result<Outcome> {
-        let name = format!("zoo{number:02}");
+        let name = format!("zoo{number:03}");
         let database = self.database(&name, group).await?;
         let config = config(&self.postgres, &name, group);
         if config["publication.autocreate.mode"] == "disabled" {
@@ -78,10 +82,7 @@ impl Stage {
             }
         }
         let mut rowcast = Rowcast::capture(&self.postgres, MARKER, &self.ours.address())?;
-        rowcast.call(&name);
-        for (property, value) in with_slot(&config, &name, SIDES[1]) {
-            rowcast.set(&property, value.as_str().unwrap_or_default());
-        }
+        rowcast.configure(&name, with_slot(&config, &name, SIDES[1]));
         if let Err(error) = rowcast.start().await {
             return Ok(Outcome::Refused(format!("{error:#}")));
         }
@@ -89,8 +90,14 @@ impl Stage {
             return Ok(Outcome::Refused(why));
         }
         let theirs = with_slot(&config, &name, SIDES[0]);
-        self.debezium.register(&name, &theirs).await?;
+        let may_fail = group.scenarios.iter().any(|scenario| scenario.fails);
+        let failed = match self.debezium.register(&name, &theirs).await {
+            Err(_) if may_fail => self.trace(&name).await?,
+            registered => registered.map(|()| None)?,
+        };
         let mut pair = Pair {
+            may_fail,
+            failed: RefCell::new(failed),
             name: &name,
             stage: self,
             rowcast,
@@ -98,16 +105,27 @@ impl Stage {
             theirs,
         };
         let said = pair.play(group).await;
-        let Pair { mut rowcast, .. } = pair;
+        let Pair {
+            mut rowcast, failed, ..
+        } = pair;
         if let Err(error) = said {
-            return Err(error.context(format!("Rowcast logged:\n{}", rowcast.log_text())));
+            let log = rowcast.log_text();
+            let noteworthy: Vec<&str> = log.lines().filter(|line| !line.contains("NULL is delivered")).collect();
+            return Err(error.context(format!("Rowcast logged:\n{}", noteworthy.join("\n"))));
         }
         rowcast.terminate().await?;
         self.debezium.remove(&name).await?;
         Ok(Outcome::Recorded {
             debezium: recorded(&self.theirs.topics(), &name).await?,
             rowcast: recorded(&self.ours.topics(), &name).await?,
+            failed: failed.into_inner(),
         })
+    }
+
+    /// The Java trace of a task that has failed.
+    async fn trace(&self, name: &str) -> Result<Option<String>> {
+        let status = self.debezium.status(name).await?;
+        Ok(status["tasks"][0]["trace"].as_str().map(str::to_owned))
     }
 
     /// Makes the database and what the scenarios set up.
@@ -136,6 +154,9 @@ struct Pair<'a> {
     rowcast: Rowcast,
     database: Client,
     theirs: Map<String, Value>,
+    may_fail: bool,
+    /// Why Debezium's task has failed.
+    failed: RefCell<Option<String>>,
 }
 
 impl Pair<'_> {
@@ -177,17 +198,23 @@ impl Pair<'_> {
         let row = self.database.query_one(&marker, &[]).await?;
         let written: PgLsn = row.get(0);
         self.database.query_one(&marker, &[]).await?;
-        let looks = Cell::new(0);
+        let looks = Cell::new(0_usize);
         let what = format!("both slots of {} to confirm {written}", self.name);
         let slots = until(&what, async || {
             looks.set(looks.get() + 1);
-            if looks.get() % LOOKS_UNTIL_ASKED == 0 {
+            if looks.get().is_multiple_of(LOOKS_UNTIL_ASKED) {
                 self.still_runs().await?;
             }
-            let confirmed = "SELECT count(*) FROM pg_replication_slots
+            let wanted = if self.failed.borrow().is_some() {
+                &SIDES[1..]
+            } else {
+                &SIDES[..]
+            };
+            let confirmed = "SELECT slot_name::text FROM pg_replication_slots
                 WHERE database = current_database() AND confirmed_flush_lsn > $1";
-            let both: i64 = self.database.query_one(confirmed, &[&written]).await?.get(0);
-            Ok((both == 2).then_some(()))
+            let rows = self.database.query(confirmed, &[&written]).await?;
+            let has = |side: &&str| rows.iter().any(|row| row.get::<_, String>(0).ends_with(side));
+            Ok(wanted.iter().all(has).then_some(()))
         });
         if let Err(error) = slots.await {
             let query = "SELECT string_agg(slot_name || ' ' || confirmed_flush_lsn, ', ') FROM pg_replication_slots
@@ -199,9 +226,10 @@ impl Pair<'_> {
     }
 
     async fn still_runs(&self) -> Result<()> {
-        let status = self.stage.debezium.status(self.name).await?;
-        if let Some(trace) = status["tasks"][0]["trace"].as_str() {
-            bail!("Debezium's task has failed: {trace}");
+        match self.stage.trace(self.name).await? {
+            Some(trace) if self.may_fail => drop(self.failed.replace(Some(trace))),
+            Some(trace) => bail!("Debezium's task has failed: {trace}"),
+            None => {}
         }
         let ready = http::get(self.rowcast.address(), "/health/ready").await?;
         if ready.status != 200 {
@@ -264,9 +292,8 @@ fn config(postgres: &Postgres, name: &str, group: &Group) -> Map<String, Value> 
         }
     }
     for (property, value) in &group.settings {
-        match value.as_str() {
-            "(absent)" => drop(config.remove(property)),
-            value => drop(config.insert(property.clone(), value.into())),
+        if property != GROUP {
+            config.insert(property.clone(), value.as_str().into());
         }
     }
     config
@@ -280,17 +307,9 @@ fn with_slot(config: &Map<String, Value>, name: &str, side: &str) -> Map<String,
 }
 
 async fn recorded(topics: &Topics, prefix: &str) -> Result<Recorded> {
-    let mut recorded = BTreeMap::new();
     // Topics of other kinds have the prefix elsewhere: heartbeats.
-    for name in topics.names("")? {
-        let is_ours = name.starts_with(&format!("{prefix}.")) || name.ends_with(&format!(".{prefix}"));
-        if !is_ours {
-            continue;
-        }
-        let records = topics.read(&name).await?;
-        if !records.is_empty() {
-            recorded.insert(name, records);
-        }
-    }
-    Ok(recorded)
+    let ends = format!(".{prefix}");
+    topics
+        .read_all(|name| name.starts_with(prefix) || name.ends_with(&ends))
+        .await
 }
