@@ -80,7 +80,7 @@ pub use description::{ColumnDescription, TableDescription};
 pub use lsn::{Lsn, LsnParseError};
 pub use options::{
     BinaryMode, DecimalMode, EventOptions, HstoreMode, IntervalMode, JsonConverter, NameAdjustment, NamePattern,
-    TimeMode, ValueModes,
+    SkippedRecords, TimeMode, ValueModes,
 };
 pub use position::{Position, TransactionMark, TransactionMarkError};
 pub use records::{EncodedRecord, EncodedRecords};

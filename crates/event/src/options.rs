@@ -13,6 +13,8 @@ pub struct EventOptions {
     pub database: String,
     /// `tombstones.on.delete`.
     pub tombstones_on_delete: bool,
+    /// `skipped.operations`, as far as they are rows'.
+    pub skipped: SkippedRecords,
     /// `unavailable.value.placeholder`: text, or bytes behind `hex:`.
     pub unavailable_value_placeholder: String,
     /// This start's run id, a UUID version 7 in text (header `__debezium.context.runId`).
@@ -40,6 +42,7 @@ impl EventOptions {
             topic_prefix: topic_prefix.to_owned(),
             database: database.to_owned(),
             tombstones_on_delete: true,
+            skipped: SkippedRecords::default(),
             unavailable_value_placeholder: "__debezium_unavailable_value".to_owned(),
             run_id: run_id.to_owned(),
             modes: ValueModes::default(),
@@ -51,6 +54,17 @@ impl EventOptions {
             propagated_types: NamePattern::default(),
         }
     }
+}
+
+/// Records that are not written: a change of a key is a delete and a create, and each may be left out by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SkippedRecords {
+    /// `c`.
+    pub creates: bool,
+    /// `u`.
+    pub updates: bool,
+    /// `d`, with its tombstone.
+    pub deletes: bool,
 }
 
 /// How values look: Debezium's modes.

@@ -6,7 +6,8 @@
 use std::{ops::Range, sync::Arc};
 
 use crate::{
-    Cell, Change, ConversionFailures, EncodedRecords, EventOptions, OldRow, Operation, TableDescription, TypeCatalog,
+    Cell, Change, ConversionFailures, EncodedRecords, EventOptions, OldRow, Operation, SkippedRecords,
+    TableDescription, TypeCatalog,
     column::Column,
     headers::{self, ContextHeaders},
     notation::Form,
@@ -34,6 +35,7 @@ pub struct Table {
     envelope: Envelope,
     context: Arc<ContextHeaders>,
     tombstones: bool,
+    skipped: SkippedRecords,
     warnings: Vec<String>,
 }
 
@@ -60,6 +62,7 @@ impl Table {
             envelope: Envelope::new(&description, options),
             context: Arc::new(ContextHeaders::new(options)),
             tombstones: options.tombstones_on_delete,
+            skipped: options.skipped,
             warnings: warnings(&description, &columns, types, values.null_is_default),
             columns,
             description,
@@ -86,7 +89,7 @@ impl Table {
         self.columns.iter().filter_map(Column::failures).collect()
     }
 
-    /// Appends to `out` the records that Debezium writes for `change`. `now_ns` is the clock since 1970 in
+    /// Appends to `out` the records that Debezium writes for `change`, which may be none (`skipped.operations`). `now_ns` is the clock since 1970 in
     /// nanoseconds, for the envelope's `ts_ms`, `ts_us`, `ts_ns`.
     ///
     /// Allocates only for what is rare: numerics beyond 38 digits, array elements with backslashes, hstore, PostGIS
@@ -179,6 +182,9 @@ impl Writer<'_> {
         other_key: Option<OtherKey>,
     ) {
         let table = self.table;
+        if table.skips(letter) {
+            return;
+        }
         let arena = self.out.arena();
         let start = arena.len();
         arena.extend_from_slice(table.wrapping.value(letter == Letter::Read));
@@ -200,7 +206,7 @@ impl Writer<'_> {
     }
 
     fn tombstone(&mut self, key: Option<Range<usize>>, other_key: Option<OtherKey>) {
-        if self.table.tombstones {
+        if self.table.tombstones && !self.table.skipped.deletes {
             self.out.push(RecordRanges {
                 key,
                 value: None,
@@ -232,6 +238,15 @@ impl Writer<'_> {
 }
 
 impl Table {
+    fn skips(&self, letter: Letter) -> bool {
+        match letter {
+            Letter::Create => self.skipped.creates,
+            Letter::Update => self.skipped.updates,
+            Letter::Delete => self.skipped.deletes,
+            Letter::Read | Letter::Truncate => false,
+        }
+    }
+
     fn write_row(&self, row: Option<Row<'_>>, out: &mut Vec<u8>) {
         match row {
             None => out.extend_from_slice(b"null"),

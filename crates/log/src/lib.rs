@@ -289,8 +289,8 @@ pub trait Appender: Send {
     fn expect_end(&mut self, _partition: &TopicPartition, _end: Offset) -> Result<(), LogError> {
         Ok(())
     }
-    /// For [`Memory::Records`]: for each partition written to, an offset below which there is nothing of the flushes
-    /// after [`Appender::durable`]'s, and behind which all of them lie.
+    /// For [`Memory::Records`]: for each partition written to, an offset below which there is nothing of the transactions that
+    /// did not end in [`Appender::durable`]'s flush or before it, and behind which all of them lie.
     fn durable_offsets(&self) -> Vec<(TopicPartition, Offset)> {
         Vec::new()
     }

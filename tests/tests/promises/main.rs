@@ -26,6 +26,7 @@ mod order;
 mod publication;
 mod refusals;
 mod resume;
+mod schemas;
 mod shutdown;
 mod slots;
 mod snapshot;

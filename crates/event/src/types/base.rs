@@ -37,7 +37,7 @@ fn string_plan(oid: u32) -> Option<Plan> {
             .toast(Toast::Placeholder),
         3614 => text(Schema::named("string", "io.debezium.data.Tsvector"))
             .toast(Toast::Placeholder)
-            .required_in_arrays(),
+            .in_arrays(Toast::Null),
         // inet, cidr, macaddr, macaddr8; int4range, numrange, tsrange, tstzrange, daterange, int8range
         869 | 650 | 829 | 774 | 3904 | 3906 | 3908 | 3910 | 3912 | 3926 => {
             text(Schema::plain("string")).in_arrays(Toast::Null)

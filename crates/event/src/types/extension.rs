@@ -8,7 +8,7 @@ pub(super) fn plan(name: &str, modes: &ValueModes) -> Option<Plan> {
         "citext" => text(Schema::plain("string"))
             .toast(Toast::Placeholder)
             .in_arrays(Toast::Null),
-        "isbn" => text(Schema::plain("string")).required_in_arrays(),
+        "isbn" => text(Schema::plain("string")).in_arrays(Toast::Null),
         "ltree" => text(Schema::named("string", "io.debezium.data.Ltree"))
             .toast(Toast::Placeholder)
             .in_arrays(Toast::Null),
@@ -20,7 +20,7 @@ pub(super) fn plan(name: &str, modes: &ValueModes) -> Option<Plan> {
         "geography" => ewkb(ewkb_schema("io.debezium.data.geometry.Geography", "Geography")),
         "vector" => vector("io.debezium.data.DoubleVector", "double", false),
         "halfvec" => vector("io.debezium.data.FloatVector", "float", true),
-        "sparsevec" => Plan::new(Converter::SparseVector, sparse_vector_schema(), "{}/0").required_in_arrays(),
+        "sparsevec" => Plan::new(Converter::SparseVector, sparse_vector_schema(), "{}/0").in_arrays(Toast::Null),
         _ => return None,
     };
     Some(plan)
@@ -58,7 +58,7 @@ fn ewkb(schema: Schema) -> Plan {
 
 fn vector(semantic: &'static str, item: &'static str, single: bool) -> Plan {
     let schema = Schema::array_of(Schema::plain(item)).name(semantic);
-    Plan::new(Converter::Vector { single }, schema, "[]").required_in_arrays()
+    Plan::new(Converter::Vector { single }, schema, "[]").in_arrays(Toast::Null)
 }
 
 fn sparse_vector_schema() -> Schema {

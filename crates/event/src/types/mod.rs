@@ -42,9 +42,6 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug)]
 struct Element {
     toast: Toast,
-    /// What Debezium's schema says of NULL among the elements. Where it says no, the whole array is lost there; here
-    /// it is delivered.
-    optional: bool,
     delimiter: u8,
 }
 
@@ -131,10 +128,9 @@ impl Planner<'_> {
             delimiter: element.delimiter,
             flat: self.flat_arrays,
         };
-        let items = Schema {
-            optional: element.optional,
-            ..item.schema
-        };
+        // Where Debezium's schema forbids NULL among the elements (enums), an array with one is lost there. Here it is
+        // delivered, so the schema has to allow it.
+        let items = item.schema.optional();
         Some(Plan::new(converter, Schema::array_of(items), "{}").toast(element.toast))
     }
 }
@@ -191,21 +187,8 @@ impl Plan {
 
     /// Arrays of the type are delivered; an array that was not sent is `toast`.
     fn in_arrays(self, toast: Toast) -> Plan {
-        self.element(toast, true)
-    }
-
-    /// The same, where Debezium's schema allows no NULL among the elements.
-    fn required_in_arrays(self) -> Plan {
-        self.element(Toast::Null, false)
-    }
-
-    fn element(self, toast: Toast, optional: bool) -> Plan {
         Plan {
-            element: Some(Element {
-                toast,
-                optional,
-                delimiter: b',',
-            }),
+            element: Some(Element { toast, delimiter: b',' }),
             ..self
         }
     }
@@ -215,7 +198,7 @@ fn enumeration(labels: &[String]) -> Plan {
     let schema = Schema::named("string", "io.debezium.data.Enum").with("allowed", labels.join(","));
     Plan::new(Converter::Text, schema, "")
         .default(DefaultRule::Enum)
-        .required_in_arrays()
+        .in_arrays(Toast::Null)
 }
 
 /// Strings, and types whose text is delivered as it is.

@@ -12,7 +12,6 @@ pub(super) fn plan(oid: u32, mode: BinaryMode) -> Plan {
     Plan {
         element: Some(Element {
             toast: Toast::Null,
-            optional: false,
             // PostgreSQL separates boxes by semicolons, for they have commas in them.
             delimiter: if oid == BOX { b';' } else { b',' },
         }),

@@ -198,6 +198,7 @@ impl Appender for KafkaAppender {
             return Err(LogError::Invalid(why));
         }
         self.committed = self.appended;
+        self.ledger.transaction_ends(self.appended);
         Ok(())
     }
 

@@ -2,15 +2,23 @@
 
 use rowcast_event::{
     BinaryMode, DecimalMode, EventOptions, HstoreMode, IntervalMode, JsonConverter, NameAdjustment, NamePattern,
-    TimeMode, ValueModes,
+    SkippedRecords, TimeMode, ValueModes,
 };
 
-use super::{captured, values::Values};
+use super::{SkippedOperations, captured, values::Values};
 
 /// Values that are not valid, which `errors` will tell of, are taken for the defaults.
 pub(super) fn compile(values: &Values, errors: &mut Vec<String>) -> EventOptions {
     EventOptions {
         tombstones_on_delete: values.switch("tombstones.on.delete"),
+        skipped: {
+            let skipped = SkippedOperations::build(values);
+            SkippedRecords {
+                creates: skipped.insert,
+                updates: skipped.update,
+                deletes: skipped.delete,
+            }
+        },
         unavailable_value_placeholder: values.text("unavailable.value.placeholder").to_owned(),
         modes: modes(values),
         key_converter: converter(values, "key.converter"),

@@ -326,12 +326,12 @@ impl Stream {
         }
     }
 
-    /// `skipped.operations`, by the message's type byte.
+    /// `skipped.operations`, by the message's type byte. An update may be a delete and a create: only its records tell.
     fn skips(&self, kind: u8) -> bool {
         let skipped = &self.config.skipped_operations;
         match kind {
             b'I' => skipped.insert,
-            b'U' => skipped.update,
+            b'U' => false,
             _ => skipped.delete,
         }
     }
