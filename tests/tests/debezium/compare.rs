@@ -34,7 +34,7 @@ pub(crate) struct Difference {
     /// Its place in the topic: in Debezium's, or in ours when only we have it.
     pub(crate) record: usize,
     pub(crate) origin: Origin,
-    /// `after.price`, `key`, `header __debezium.newkey`, `missing`: where in the record.
+    /// `after.price`, `key.id`, `schema.after.id`, `header __debezium.newkey`, `missing`: where in the record.
     pub(crate) place: String,
     pub(crate) debezium: String,
     pub(crate) rowcast: String,
@@ -191,14 +191,14 @@ fn json(path: &str, theirs: &[u8], ours: &[u8], differ: &mut Differ<'_>) -> Resu
     if theirs == ours {
         return Ok(());
     }
-    let below = |name: &str| match path {
-        "" => name.to_owned(),
+    // Where there are schemas, the row is in the payload; a schema's fields are in `fields`.
+    let below = |name: &str| match (path, name) {
+        (_, "payload" | "fields") => path.to_owned(),
+        ("", name) => name.to_owned(),
         _ => format!("{path}.{name}"),
     };
     let opens = |byte: u8| theirs.first() == Some(&byte) && ours.first() == Some(&byte);
-    let is_column = ["before.", "after.", "payload.before.", "payload.after."]
-        .iter()
-        .any(|row| path.starts_with(row));
+    let is_column = path.starts_with("before.") || path.starts_with("after.");
     if opens(b'{') && !is_column {
         let (their, our) = (spans::members(theirs)?, spans::members(ours)?);
         let names = |members: &[(String, _)]| members.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();

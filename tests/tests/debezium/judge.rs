@@ -44,14 +44,20 @@ impl Verdict {
             Outcome::Recorded {
                 debezium,
                 rowcast,
+                plain,
                 failed,
             } => {
                 if let Some(trace) = failed {
                     self.failed(group, trace);
                 }
                 self.records += debezium.values().map(Vec::len).sum::<usize>();
-                for difference in compare(&without_schemas(debezium)?, rowcast)? {
+                for difference in compare(debezium, rowcast)? {
                     self.one(owner(group, &difference.topic), &difference);
+                }
+                if let Some(plain) = plain {
+                    for difference in compare(&without_schemas(debezium)?, plain)? {
+                        self.one(owner(group, &difference.topic), &difference);
+                    }
                 }
             }
         }

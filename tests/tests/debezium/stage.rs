@@ -24,8 +24,8 @@ use super::{
 
 /// What each database has beside the scenarios': a row here tells that all that was written before has arrived.
 const MARKER: &str = "differential.marker";
-/// How slots and publications of the two are told apart.
-const SIDES: [&str; 2] = ["debezium", "rowcast"];
+/// How slots and publications are told apart: Debezium's, ours with the same configuration, ours without schemas.
+const SIDES: [&str; 3] = ["debezium", "rowcast", "plain"];
 /// Between two questions to Debezium whether it still runs: about two seconds of looks at the slots.
 const LOOKS_UNTIL_ASKED: usize = 100;
 
@@ -34,7 +34,7 @@ pub(crate) struct Stage {
     pub(crate) postgres: Postgres,
     debezium: Debezium,
     theirs: Kafka,
-    ours: Kafka,
+    ours: [Kafka; 2],
 }
 
 /// What came of a group.
@@ -43,6 +43,8 @@ pub(crate) enum Outcome {
     Recorded {
         debezium: Recorded,
         rowcast: Recorded,
+        /// Of ours with `schemas.enable=false`, unless the group says itself whether there are schemas.
+        plain: Option<Recorded>,
         failed: Option<String>,
     },
     /// Ours does not take the configuration; what it says.
@@ -59,7 +61,8 @@ impl Stage {
             ("max_connections", "300"),
         ];
         let postgres = Postgres::start_with(version, &settings)?;
-        let (theirs, ours) = (Kafka::start().await?, Kafka::start().await?);
+        let theirs = Kafka::start().await?;
+        let ours = [Kafka::start().await?, Kafka::start().await?];
         // Debezium confirms what Connect has noted as durable: often, for the steps wait for it.
         let debezium = Debezium::start_with(&theirs.address(), &[("offset.flush.interval.ms", "100")]).await?;
         Ok(Stage {
@@ -81,13 +84,23 @@ impl Stage {
                 database.batch_execute(&publication).await?;
             }
         }
-        let mut rowcast = Rowcast::capture(&self.postgres, MARKER, &self.ours.address())?;
-        rowcast.configure(&name, with_slot(&config, &name, SIDES[1]));
-        if let Err(error) = rowcast.start().await {
-            return Ok(Outcome::Refused(format!("{error:#}")));
-        }
-        if let Some(why) = refusal(&rowcast).await? {
-            return Ok(Outcome::Refused(why));
+        let mut ours = Vec::new();
+        for (kafka, side) in self.ours.iter().zip(&SIDES[1..]) {
+            let mut config = config.clone();
+            if *side == "plain" {
+                if says_schemas(group) {
+                    break;
+                }
+                for property in SCHEMAS {
+                    config.insert(property.to_owned(), "false".into());
+                }
+            }
+            let mut rowcast = Rowcast::capture(&self.postgres, MARKER, &kafka.address())?;
+            rowcast.configure(&name, with_slot(&config, &name, side));
+            if let Some(why) = started(&mut rowcast).await? {
+                return Ok(Outcome::Refused(why));
+            }
+            ours.push(rowcast);
         }
         let theirs = with_slot(&config, &name, SIDES[0]);
         let may_fail = group.scenarios.iter().any(|scenario| scenario.fails);
@@ -100,24 +113,28 @@ impl Stage {
             failed: RefCell::new(failed),
             name: &name,
             stage: self,
-            rowcast,
+            ours,
             database,
             theirs,
         };
         let said = pair.play(group).await;
-        let Pair {
-            mut rowcast, failed, ..
-        } = pair;
+        let Pair { mut ours, failed, .. } = pair;
         if let Err(error) = said {
-            let log = rowcast.log_text();
+            let log = ours.iter().map(Rowcast::log_text).collect::<Vec<_>>().join("\n");
             let noteworthy: Vec<&str> = log.lines().filter(|line| !line.contains("NULL is delivered")).collect();
             return Err(error.context(format!("Rowcast logged:\n{}", noteworthy.join("\n"))));
         }
-        rowcast.terminate().await?;
+        for rowcast in &mut ours {
+            rowcast.terminate().await?;
+        }
         self.debezium.remove(&name).await?;
         Ok(Outcome::Recorded {
             debezium: recorded(&self.theirs.topics(), &name).await?,
-            rowcast: recorded(&self.ours.topics(), &name).await?,
+            rowcast: recorded(&self.ours[0].topics(), &name).await?,
+            plain: match ours.len() {
+                2 => Some(recorded(&self.ours[1].topics(), &name).await?),
+                _ => None,
+            },
             failed: failed.into_inner(),
         })
     }
@@ -151,7 +168,7 @@ impl Stage {
 struct Pair<'a> {
     name: &'a str,
     stage: &'a Stage,
-    rowcast: Rowcast,
+    ours: Vec<Rowcast>,
     database: Client,
     theirs: Map<String, Value>,
     may_fail: bool,
@@ -183,8 +200,10 @@ impl Pair<'_> {
     }
 
     async fn restart(&mut self) -> Result<()> {
-        self.rowcast.terminate().await?;
-        self.rowcast.start_ready().await?;
+        for rowcast in &mut self.ours {
+            rowcast.terminate().await?;
+            rowcast.start_ready().await?;
+        }
         self.stage.debezium.remove(self.name).await?;
         self.stage.debezium.register(self.name, &self.theirs).await
     }
@@ -205,11 +224,8 @@ impl Pair<'_> {
             if looks.get().is_multiple_of(LOOKS_UNTIL_ASKED) {
                 self.still_runs().await?;
             }
-            let wanted = if self.failed.borrow().is_some() {
-                &SIDES[1..]
-            } else {
-                &SIDES[..]
-            };
+            let theirs = usize::from(self.failed.borrow().is_some());
+            let wanted = &SIDES[theirs..=self.ours.len()];
             let confirmed = "SELECT slot_name::text FROM pg_replication_slots
                 WHERE database = current_database() AND confirmed_flush_lsn > $1";
             let rows = self.database.query(confirmed, &[&written]).await?;
@@ -231,9 +247,11 @@ impl Pair<'_> {
             Some(trace) => bail!("Debezium's task has failed: {trace}"),
             None => {}
         }
-        let ready = http::get(self.rowcast.address(), "/health/ready").await?;
-        if ready.status != 200 {
-            bail!("Rowcast is not ready: {}", ready.body);
+        for rowcast in &self.ours {
+            let ready = http::get(rowcast.address(), "/health/ready").await?;
+            if ready.status != 200 {
+                bail!("Rowcast is not ready: {}", ready.body);
+            }
         }
         Ok(())
     }
@@ -250,11 +268,20 @@ async fn execute(database: &Client, scenario: &Scenario, statements: &[String]) 
     Ok(())
 }
 
-/// Waits until ours streams, behind its snapshot, or does not want to: why.
-async fn refusal(rowcast: &Rowcast) -> Result<Option<String>> {
+/// Starts ours and waits until it streams, behind its snapshot, or does not want to: why.
+async fn started(rowcast: &mut Rowcast) -> Result<Option<String>> {
+    if let Err(error) = rowcast.start().await {
+        return Ok(Some(format!("{error:#}")));
+    }
     let line = rowcast.logged(|line| line.contains("\"message\":\"streaming\"") || line.contains("\"ERROR\""));
     let line = line.await?;
     Ok(line.contains("\"ERROR\"").then_some(line))
+}
+
+const SCHEMAS: [&str; 2] = ["key.converter.schemas.enable", "value.converter.schemas.enable"];
+
+fn says_schemas(group: &Group) -> bool {
+    SCHEMAS.iter().any(|property| group.settings.contains_key(*property))
 }
 
 /// What both are told.
@@ -267,12 +294,14 @@ fn config(postgres: &Postgres, name: &str, group: &Group) -> Map<String, Value> 
     set("topic.creation.default.partitions", "1");
     // Debezium looks for new records every 500 ms by default.
     set("poll.interval.ms", "20");
+    for property in SCHEMAS {
+        set(property, "true");
+    }
     for side in ["key", "value"] {
         set(
             &format!("{side}.converter"),
             "org.apache.kafka.connect.json.JsonConverter",
         );
-        set(&format!("{side}.converter.schemas.enable"), "true");
     }
     let filters = [
         "table.include.list",
