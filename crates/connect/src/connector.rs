@@ -123,7 +123,7 @@ impl Connector {
         for remark in self.config.remarks() {
             tracing::warn!(connector = %self.config.name, "{remark}");
         }
-        let mut end = self.keep_running().await;
+        let mut end = Box::pin(self.keep_running()).await;
         if end.is_ok() && self.config.replication.drop_on_stop && self.config.snapshot.mode.streams() {
             end = Source::drop_slot(&self.config).await.map_err(ConnectorError::from);
         }
@@ -228,7 +228,7 @@ impl Connector {
         connectors::register(&self.metadata, &self.config).await?;
         let store = StateStore::new(self.metadata.clone(), &self.config);
         let (mut state, stream) = loop {
-            match self.open(pipeline, &store).await? {
+            match Box::pin(self.open(pipeline, &store)).await? {
                 Step::Stop => return Ok(()),
                 Step::Again => {}
                 Step::Idle => return self.idle(pipeline).await,

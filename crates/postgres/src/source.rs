@@ -86,6 +86,10 @@ pub struct Source {}
 
 /// What to do after [`Source::open`].
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each connection, and it is taken apart at once"
+)]
 pub enum Opened {
     /// A new slot; its exported snapshot waits to be read, then [`SnapshotReader::into_stream`] goes on. If the log holds
     /// records already (`Resume::snapshot_done`), changes are missing between them and these rows.

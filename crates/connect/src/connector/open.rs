@@ -51,7 +51,7 @@ impl Connector {
         if !mode.streams() {
             return match is_done && !reads_again {
                 true => Ok(Step::Idle),
-                false => self.read_only(known, pipeline, store).await,
+                false => Box::pin(self.read_only(known, pipeline, store)).await,
             };
         }
         let Some(before) = self.remember_beginning(known, store).await? else {
@@ -79,14 +79,14 @@ impl Connector {
         match opened {
             Opened::Stream(stream) if reads_again => {
                 let (state, stream) = self.opened_stream(before, state, stream, pipeline, store).await?;
-                self.read_again(&resume, state, stream, pipeline, store).await
+                Box::pin(self.read_again(&resume, state, stream, pipeline, store)).await
             }
             Opened::Stream(stream) => {
                 let (state, stream) = self.opened_stream(before, state, stream, pipeline, store).await?;
                 self.is_first_open = false;
                 Ok(Step::Stream(state, Box::new(stream)))
             }
-            Opened::Snapshot(reader) => self.read_first(before, state, reader, pipeline, store).await,
+            Opened::Snapshot(reader) => Box::pin(self.read_first(before, state, reader, pipeline, store)).await,
         }
     }
 
