@@ -33,6 +33,8 @@ pub const SLOT: &str = "debezium";
 #[derive(Debug)]
 pub struct Rowcast {
     folder: TempDir,
+    /// The connector's name.
+    name: String,
     config: serde_json::Map<String, Value>,
     /// The subcommand.
     role: &'static str,
@@ -56,6 +58,7 @@ impl Rowcast {
     fn in_folder(folder: TempDir, config: serde_json::Map<String, Value>) -> Rowcast {
         Rowcast {
             folder,
+            name: "shop-connector".to_owned(),
             config,
             role: "run",
             arguments: Vec::new(),
@@ -86,6 +89,12 @@ impl Rowcast {
             gateway.arguments.extend(["--topic".to_owned(), topic.clone()]);
         }
         Ok(gateway)
+    }
+
+    /// Gives the connector another name, as connectors on one Kafka must have, and all its properties, for the next start.
+    pub fn configure(&mut self, name: &str, config: serde_json::Map<String, Value>) {
+        self.name = name.to_owned();
+        self.config = config;
     }
 
     /// Sets one of the connector's properties, for the next start.
@@ -121,7 +130,7 @@ impl Rowcast {
             reader.await?;
         }
         let connector = self.folder.path().join("connector.json");
-        let registration = json!({ "name": "shop-connector", "config": self.config });
+        let registration = json!({ "name": self.name, "config": self.config });
         fs::write(&connector, serde_json::to_string_pretty(&registration)?)?;
         let mut command = Command::new(if self.one_core { "taskset".into() } else { binary()? });
         if self.one_core {

@@ -13,7 +13,7 @@ use crate::{
 
 /// Package and example; each is named after the function that it measures.
 const EXAMPLES: [(&str, &str); 3] = [
-    ("rowcast-event", "encode_rate"),
+    ("rowcast-event", "encode"),
     ("rowcast-log", "append_rate"),
     ("rowcast-gateway", "fanout"),
 ];

@@ -227,13 +227,10 @@ impl Connector {
         }
         connectors::register(&self.metadata, &self.config).await?;
         let store = StateStore::new(self.metadata.clone(), &self.config);
-        let (mut state, stream) = loop {
-            match Box::pin(self.open(pipeline, &store)).await? {
-                Step::Stop => return Ok(()),
-                Step::Again => {}
-                Step::Idle => return self.idle(pipeline).await,
-                Step::Stream(state, stream) => break (state, *stream),
-            }
+        let (mut state, stream) = match Box::pin(self.open(pipeline, &store)).await? {
+            Step::Stop => return Ok(()),
+            Step::Idle => return self.idle(pipeline).await,
+            Step::Stream(state, stream) => (state, *stream),
         };
         self.busy_tries = 0;
         self.status.set(ConnectorState::Streaming);
@@ -248,7 +245,7 @@ impl Connector {
             {
                 Err(SourceError::Gone(reason).into())
             }
-            ended => ended,
+            ended => ended.map(|_| ()),
         }
     }
 
@@ -267,7 +264,11 @@ impl Connector {
 fn must_wait_for(error: &ConnectorError) -> Option<String> {
     match error {
         ConnectorError::Log(
-            LogError::Away(_) | LogError::Fenced(_) | LogError::Denied(_) | LogError::Refused { .. },
+            LogError::Away(_)
+            | LogError::Overtaken(_)
+            | LogError::Fenced(_)
+            | LogError::Denied(_)
+            | LogError::Refused { .. },
         )
         | ConnectorError::Refused(_) => Some(error.to_string()),
         ConnectorError::Log(_) | ConnectorError::Source(_) => None,

@@ -56,6 +56,7 @@ impl MetadataTopics {
             each(record.key.unwrap_or_default(), record.value);
             Ok(())
         })
+        .map(drop)
     }
 
     /// Appends one record; it is durable when this returns.

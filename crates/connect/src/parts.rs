@@ -38,11 +38,11 @@ struct SourceBlock {
     lsn: i64,
 }
 
-/// Reads what a partition holds from `from` on.
-pub(crate) fn read(log: &dyn Log, partition: &TopicPartition, from: Offset) -> Result<Parts, LogError> {
+/// Reads what a partition holds from `from` on, and how far that was.
+pub(crate) fn read(log: &dyn Log, partition: &TopicPartition, from: Offset) -> Result<(Parts, Offset), LogError> {
     let mut counting = Counting::default();
-    scan(log, partition, from, |record| counting.take(record, partition))?;
-    Ok(counting.parts)
+    let end = scan(log, partition, from, |record| counting.take(record, partition))?;
+    Ok((counting.parts, end))
 }
 
 /// Counts records in the order of the partition.
@@ -124,7 +124,7 @@ mod tests {
         }
         appender.commit(b"p").expect("committed");
         appender.flush(Visibility::Now).expect("flushed");
-        read(&*log, &topic[0], Offset(0)).expect("readable")
+        read(&*log, &topic[0], Offset(0)).expect("readable").0
     }
 
     fn part(lsn: u64, count: u64) -> Part {

@@ -113,14 +113,15 @@ impl Pipeline {
     }
 
     /// Follows the stream until it ends in an error, comes to the place where it was to end, or `stop` turns true; then
-    /// everything read is in the log, durable and confirmed, and the slot is free.
+    /// everything read is in the log, durable and confirmed. At the place where it was to end the stream is handed back, else
+    /// the slot is free.
     pub(crate) async fn stream(
         &mut self,
         stream: Stream,
         store: &StateStore,
         state: &mut State,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), ConnectorError> {
+    ) -> Result<Option<Stream>, ConnectorError> {
         self.start_over(stream.confirmed_flush());
         self.begin_own(store, state)?;
         self.at_end = false;
@@ -134,7 +135,7 @@ impl Pipeline {
         store: &StateStore,
         state: &mut State,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), ConnectorError> {
+    ) -> Result<Option<Stream>, ConnectorError> {
         loop {
             let write_down_at = self.progress.due_at();
             let takes_more = !self.must_wait(&stream);
@@ -160,7 +161,12 @@ impl Pipeline {
                 }
             }
         }
-        self.finish(stream, store, state).await
+        self.finish(&mut stream, store, state).await?;
+        if self.at_end {
+            return Ok(Some(stream));
+        }
+        stream.close().await;
+        Ok(None)
     }
 
     /// Takes events until the stream's buffer is used up, then hands them to readers.
@@ -278,7 +284,8 @@ impl Pipeline {
             Memory::Records => {
                 let from = self.beginning.offsets.get(&*partition.topic);
                 let from = from.and_then(|offsets| offsets.get(partition.partition as usize));
-                let parts = parts::read(&*self.log, partition, Offset(from.copied().unwrap_or(0)))?;
+                let (parts, end) = parts::read(&*self.log, partition, Offset(from.copied().unwrap_or(0)))?;
+                self.appender.expect_end(partition, end)?;
                 Held::with_parts(confirmed, parts)
             }
         })
@@ -501,6 +508,7 @@ impl Pipeline {
     pub(crate) fn begin_after(&mut self, known: &State, state: &mut State) {
         state.confirmed = state.confirmed.max(known.confirmed);
         state.mark = known.mark;
+        state.generation = known.generation + 1;
         state.offsets.clone_from(&known.offsets);
         self.beginning = state.clone();
     }
@@ -576,16 +584,15 @@ impl Pipeline {
         self.wal_end = self.wal_end.max(confirmed);
     }
 
-    /// Puts what was read on disk, confirms it, and ends the stream in order. What came from a server that may yet turn
+    /// Puts what was read on disk and confirms it. What came from a server that may yet turn
     /// out to have another history is left to the next start.
     async fn finish(
         &mut self,
-        mut stream: Stream,
+        stream: &mut Stream,
         store: &StateStore,
         state: &mut State,
     ) -> Result<(), ConnectorError> {
         if !stream.is_proven() {
-            stream.close().await;
             return Ok(());
         }
         let flush = self.flush(Visibility::Now)?;
@@ -593,9 +600,7 @@ impl Pipeline {
         if self.memory != Memory::Flush || !self.confirmation.is_in_transaction() {
             self.synced(flush).await?;
         }
-        self.confirm(&mut stream, store, state).await?;
-        self.progress.write_down(&mut stream, store, state).await?;
-        stream.close().await;
-        Ok(())
+        self.confirm(stream, store, state).await?;
+        self.progress.write_down(stream, store, state).await
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct State {
     pub(crate) snapshot_done: bool,
     /// The furthest LSN confirmed, or about to be confirmed, to the server.
     pub(crate) confirmed: u64,
+    /// Which capture of the connector wrote this: one more than that of the one before, whose last words may come late.
+    #[serde(default)]
+    pub(crate) generation: u64,
     /// On a log whose memory is its records: by topic, the offset in each partition behind which all records lie that were
     /// not confirmed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -105,13 +108,30 @@ impl StateStore {
         self.metadata.log()
     }
 
-    /// The last value written, if any. Of two modes' values the later one is that which confirms more.
+    /// The last value that the last capture wrote, if any. Of two modes' values the later one is that which confirms more.
     pub(crate) fn load(&self) -> Result<Option<State>, LogError> {
-        let before: Option<State> = self.last(&self.other_topic, &self.key)?;
-        let now: Option<State> = self.last(&self.topic, &self.key)?;
+        let before = self.last_state(&self.other_topic)?;
+        let now = self.last_state(&self.topic)?;
+        let age = |state: &State| (state.generation, state.confirmed);
         Ok(match (now, before) {
-            (Some(now), Some(before)) if before.confirmed > now.confirmed => Some(before),
+            (Some(now), Some(before)) if age(&before) > age(&now) => Some(before),
             (now, before) => now.or(before),
+        })
+    }
+
+    /// A capture that wakes up late writes down what has long been overtaken: its generation tells.
+    fn last_state(&self, topic: &str) -> Result<Option<State>, LogError> {
+        #[derive(Deserialize)]
+        struct Age {
+            #[serde(default)]
+            generation: u64,
+        }
+        let mut youngest = 0;
+        self.last(topic, &self.key, |value| {
+            let age = serde_json::from_slice::<Age>(value).map_or(youngest, |age| age.generation);
+            let is_news = age >= youngest;
+            youngest = youngest.max(age);
+            is_news
         })
     }
 
@@ -122,7 +142,8 @@ impl StateStore {
 
     /// How the captured tables were published when the source was opened last.
     pub(crate) fn load_published(&self) -> Result<Published, LogError> {
-        Ok(self.last(OFFSETS_TOPIC, &self.published_key)?.unwrap_or_default())
+        let last = self.last(OFFSETS_TOPIC, &self.published_key, |_| true)?;
+        Ok(last.unwrap_or_default())
     }
 
     /// Keeps it; durable when this returns.
@@ -131,10 +152,15 @@ impl StateStore {
         self.metadata.put(OFFSETS_TOPIC, &self.published_key, &value).await
     }
 
-    fn last<T: DeserializeOwned>(&self, topic: &str, wanted: &[u8]) -> Result<Option<T>, LogError> {
+    fn last<T: DeserializeOwned>(
+        &self,
+        topic: &str,
+        wanted: &[u8],
+        mut is_news: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Option<T>, LogError> {
         let mut last = None;
         self.metadata.scan(topic, |key, value| {
-            if key == wanted {
+            if key == wanted && value.is_none_or(&mut is_news) {
                 last = value.map(<[u8]>::to_vec);
             }
         })?;
@@ -215,4 +241,39 @@ pub(crate) fn last_mark(log: &dyn Log, partition: &TopicPartition) -> Result<Opt
     let mark = TransactionMark::from_bytes(&bytes)
         .map_err(|error| LogError::Invalid(format!("{partition}: the last control batch is not ours ({error})")))?;
     Ok(Some(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use rowcast_log::{EmbeddedLog, EmbeddedOptions};
+
+    use super::*;
+
+    fn state(generation: u64, confirmed: u64) -> State {
+        State {
+            system_identifier: "7".to_owned(),
+            timeline: 1,
+            slot: "debezium".to_owned(),
+            snapshot_done: true,
+            confirmed,
+            generation,
+            offsets: BTreeMap::new(),
+            mark: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_late_captures_words_do_not_hold() {
+        let config = r#"{"name":"shop","config":{"connector.class":"io.debezium.connector.postgresql.PostgresConnector","database.password":"p","database.hostname":"h","database.user":"u","database.dbname":"d","topic.prefix":"shop","plugin.name":"pgoutput"}}"#;
+        let config = ConnectorConfig::from_json(config).expect("a configuration");
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("the log opens");
+        let store = StateStore::new(Arc::new(MetadataTopics::new(log)), &config);
+        for state in [state(1, 10), state(2, 20), state(1, 11)] {
+            store.save(&state).await.expect("saved");
+        }
+        assert_eq!(store.load().expect("readable"), Some(state(2, 20)));
+        store.save(&state(2, 19)).await.expect("saved");
+        assert_eq!(store.load().expect("readable"), Some(state(2, 19)), "its own last word");
+    }
 }

@@ -1,4 +1,4 @@
-//! One delivered column, ready to write: its name as JSON, its converter, and what stands in for a missing value.
+//! One delivered column: its name, its schema, its converter, and what stands in for a missing value.
 //!
 //! Promises a valid value for whatever the cell holds: text that does not convert becomes null (the filler, if the
 //! column may not be null) and is counted, by column, never shown.
@@ -6,12 +6,13 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{
-    Cell, ColumnDescription, TypeCatalog,
+    ColumnDescription, EventOptions, TypeCatalog,
     converter::Converter,
-    default_expression, json,
-    notation::{HeaderText, Json, Notation},
+    default_expression,
+    names::{NameOf, adjusted},
+    notation::{Form, Notation},
     schema::Schema,
-    toast::Placeholder,
+    toast::{Placeholder, Toast},
     types,
     values::Fidelity,
 };
@@ -19,27 +20,32 @@ use crate::{
 /// One column of the value (and, by reference, of the key).
 #[derive(Debug)]
 pub(crate) struct Column {
+    /// As records have it (`field.name.adjustment.mode`).
     pub(crate) name: String,
     /// Where the tuples have it.
     pub(crate) tuple_index: usize,
-    /// False for NOT NULL columns.
+    /// What its schema says; true for NOT NULL columns of a few types as well.
     pub(crate) optional: bool,
+    nullable: bool,
     pub(crate) schema: Schema,
+    /// JSON of the default, as the value's converter writes it.
     pub(crate) default_json: Option<String>,
+    default: Option<Constant>,
+    /// Delivered where null is not allowed.
+    filler: Constant,
+    toast: Toast,
     converter: Converter,
-    /// Delivered for NULL, for columns an old key does not have, and for what does not convert.
-    null: Prepared,
-    /// Delivered for a TOAST value that PostgreSQL did not send.
-    unchanged: Prepared,
+    /// For rows of a snapshot, where Debezium delivers another value there.
+    snapshot_converter: Converter,
     unconvertible: AtomicU64,
     repaired: AtomicU64,
 }
 
-/// A value known beforehand, in both notations.
+/// A value by its PostgreSQL text.
 #[derive(Clone, Debug)]
-pub(crate) struct Prepared {
-    json: Vec<u8>,
-    header: Vec<u8>,
+struct Constant {
+    text: String,
+    converter: Converter,
 }
 
 /// How often a column's values were not what its type promises, since the table was compiled.
@@ -59,61 +65,84 @@ impl Column {
         tuple_index: usize,
         description: &ColumnDescription,
         types: &TypeCatalog,
-        placeholder: &Placeholder,
+        options: &EventOptions,
     ) -> Option<Column> {
-        let plan = types::plan(description.type_oid, description.type_modifier, types)?;
-        let default_text = description
+        let plan = types::plan(description.type_oid, description.type_modifier, types, options)?;
+        let default = description
             .default_expression
             .as_deref()
-            .and_then(|expression| default_expression::value(expression, plan.default, plan.default_zero));
-        let default = default_text.and_then(|text| Prepared::convert(&plan.converter, text.as_bytes()));
-        let null = match &default {
-            Some(default) => default.clone(),
-            None if description.nullable => Prepared::null(),
-            None => Prepared::convert(&plan.filler, plan.zero.as_bytes()).unwrap_or_else(Prepared::null),
-        };
+            .and_then(|expression| default_expression::value(expression, plan.default, plan.default_zero))
+            .map(|text| Constant {
+                text: text.to_owned(),
+                converter: plan.default_converter,
+            })
+            .filter(|default| default.convert(Form::Json).is_some());
+        let form = Form::of_json(options.value_converter);
         Some(Column {
-            name: description.name.clone(),
+            name: adjusted(&description.name, options.field_names, NameOf::Field).into_owned(),
             tuple_index,
-            optional: description.nullable || plan.always_optional,
-            default_json: default.map(|default| String::from_utf8_lossy(&default.json).into_owned()),
-            unchanged: Prepared::placeholder(&plan, placeholder).unwrap_or_else(|| null.clone()),
-            null,
+            optional: description.nullable || plan.schema.optional,
+            nullable: description.nullable,
+            default_json: default.as_ref().and_then(|default| default.json(form)),
+            default,
+            filler: Constant {
+                text: plan.zero.to_owned(),
+                converter: plan.filler,
+            },
+            toast: plan.toast,
             schema: plan.schema,
             converter: plan.converter,
+            snapshot_converter: plan.snapshot_converter,
             unconvertible: AtomicU64::new(0),
             repaired: AtomicU64::new(0),
         })
     }
 
-    /// Writes the cell; `before` is the same column of the old row, which PostgreSQL may have sent where it did not
-    /// repeat an unchanged value in the new one.
-    pub(crate) fn write<N: Written>(&self, cell: Cell<'_>, before: Option<Cell<'_>>, out: &mut Vec<u8>) {
-        match (cell, before) {
-            (Cell::Text(text), _) | (Cell::Unchanged, Some(Cell::Text(text))) => self.write_text::<N>(text, out),
-            (Cell::Null, _) => out.extend_from_slice(N::of(&self.null)),
-            (Cell::Unchanged, _) => out.extend_from_slice(N::of(&self.unchanged)),
-        }
-    }
-
-    fn write_text<N: Written>(&self, text: &[u8], out: &mut Vec<u8>) {
+    /// Writes the value; false if the text is not one of the type, with nothing written.
+    pub(crate) fn write<N: Notation>(&self, text: &[u8], from_snapshot: bool, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        match self.converter.write::<N>(text, out) {
-            Ok(Fidelity::Exact) => {}
+        let converter = if from_snapshot {
+            &self.snapshot_converter
+        } else {
+            &self.converter
+        };
+        match converter.write::<N>(text, out) {
+            Ok(Fidelity::Exact) => true,
             Ok(Fidelity::Repaired) => {
                 self.repaired.fetch_add(1, Relaxed);
+                true
             }
             Err(_) => {
                 out.truncate(start);
-                out.extend_from_slice(N::of(&self.null));
                 self.unconvertible.fetch_add(1, Relaxed);
+                false
             }
         }
+    }
+
+    /// What is delivered for NULL, for columns an old key does not have, and for what does not convert.
+    pub(crate) fn null(&self, form: Form, null_is_default: bool) -> Vec<u8> {
+        let constant = match (&self.default, self.nullable) {
+            (Some(default), nullable) if null_is_default || !nullable => default,
+            (_, true) => return b"null".to_vec(),
+            _ => &self.filler,
+        };
+        constant.convert(form).unwrap_or_else(|| b"null".to_vec())
+    }
+
+    /// What is delivered for a TOAST value that PostgreSQL did not send; `None` if it is what NULL is.
+    pub(crate) fn unchanged(&self, placeholder: &Placeholder, form: Form) -> Option<Vec<u8>> {
+        placeholder.write(self.toast, self.nullable, form)
+    }
+
+    /// JSON of the default, for a schema.
+    pub(crate) fn default_json(&self, form: Form) -> Option<String> {
+        self.default.as_ref().and_then(|default| default.json(form))
     }
 
     /// True where a reader cannot tell NULL from the default.
     pub(crate) fn hides_null(&self) -> bool {
-        self.optional && self.default_json.is_some()
+        self.nullable && self.default.is_some()
     }
 
     pub(crate) fn failures(&self) -> Option<ConversionFailures<'_>> {
@@ -124,60 +153,14 @@ impl Column {
             repaired,
         })
     }
-
-    /// `{"name":` or `,"name":`, as it stands before the value.
-    pub(crate) fn json_prefix(&self, first: bool) -> Vec<u8> {
-        prefix(first, json::string(&self.name).as_bytes())
-    }
-
-    /// The same for a header's text.
-    pub(crate) fn header_prefix(&self, first: bool) -> Vec<u8> {
-        let mut name = Vec::new();
-        HeaderText::string(self.name.as_bytes(), &mut name);
-        prefix(first, &name)
-    }
 }
 
-fn prefix(first: bool, name: &[u8]) -> Vec<u8> {
-    [if first { b"{" } else { b"," }, name, b":"].concat()
-}
-
-/// A notation that values were prepared for.
-pub(crate) trait Written: Notation {
-    fn of(prepared: &Prepared) -> &[u8];
-}
-
-impl Written for Json {
-    fn of(prepared: &Prepared) -> &[u8] {
-        &prepared.json
-    }
-}
-
-impl Written for HeaderText {
-    fn of(prepared: &Prepared) -> &[u8] {
-        &prepared.header
-    }
-}
-
-impl Prepared {
-    fn null() -> Prepared {
-        Prepared {
-            json: b"null".to_vec(),
-            header: b"null".to_vec(),
-        }
+impl Constant {
+    fn convert(&self, form: Form) -> Option<Vec<u8>> {
+        form.convert(&self.converter, self.text.as_bytes())
     }
 
-    fn convert(converter: &Converter, text: &[u8]) -> Option<Prepared> {
-        let (mut json, mut header) = (Vec::new(), Vec::new());
-        converter.write::<Json>(text, &mut json).ok()?;
-        converter.write::<HeaderText>(text, &mut header).ok()?;
-        Some(Prepared { json, header })
-    }
-
-    fn placeholder(plan: &types::Plan, placeholder: &Placeholder) -> Option<Prepared> {
-        Some(Prepared {
-            json: placeholder.write::<Json>(plan.toast)?,
-            header: placeholder.write::<HeaderText>(plan.toast)?,
-        })
+    fn json(&self, form: Form) -> Option<String> {
+        String::from_utf8(self.convert(form)?).ok()
     }
 }

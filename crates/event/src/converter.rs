@@ -4,10 +4,11 @@
 //! kin) is another choice in `types`, not another branch here. The work is done by the families in `values`.
 
 use crate::{
+    BinaryMode, DecimalMode,
     notation::Notation,
     values::{
         Written, array, binary, decimal, float, geometry, hstore, integer, interval,
-        temporal::{self, Unit},
+        temporal::{self, DateReading, TimeForm},
         vector,
     },
 };
@@ -27,21 +28,38 @@ pub(crate) enum Converter {
         scale: i32,
     },
     VariableScaleDecimal,
-    MoneyDecimal,
+    DecimalDouble,
+    DecimalText {
+        /// Of the column, if it has one.
+        scale: Option<i32>,
+    },
+    Money {
+        mode: DecimalMode,
+        /// None: as many as PostgreSQL has.
+        fraction_digits: Option<u16>,
+    },
     /// The text as it is: strings, and every type whose PostgreSQL text is what Debezium delivers.
     Text,
-    Bytes,
+    Bytea(BinaryMode),
+    /// The bytes of the text, for types that Debezium does not know.
+    TextBytes(BinaryMode),
+    /// The same for PostgreSQL's geometric types.
+    GeometricText(BinaryMode),
     /// `bit(1)`.
     Bit,
     Bits,
-    DateDays,
-    TimeOfDay(Unit),
+    Date {
+        iso: bool,
+        reading: DateReading,
+    },
+    TimeOfDay(TimeForm),
     ZonedTime,
-    Timestamp(Unit),
+    Timestamp(TimeForm),
     ZonedTimestamp {
         fraction_digits: u8,
     },
     IntervalMicros,
+    IntervalIso,
     Point,
     /// PostGIS `geometry` and `geography`.
     Ewkb,
@@ -51,7 +69,13 @@ pub(crate) enum Converter {
     },
     SparseVector,
     HstoreJson,
-    Array(Box<Converter>),
+    HstoreMap,
+    Array {
+        element: Box<Converter>,
+        delimiter: u8,
+        /// Whether arrays in arrays are told as one.
+        flat: bool,
+    },
 }
 
 impl Converter {
@@ -69,24 +93,34 @@ impl Converter {
             Converter::Float64 => float::write_double::<N>(text, out),
             Converter::Decimal { scale } => decimal::write_decimal::<N>(text, *scale, out),
             Converter::VariableScaleDecimal => decimal::write_variable_scale(text, out),
-            Converter::MoneyDecimal => decimal::write_money::<N>(text, out),
-            Converter::Bytes => binary::write_bytea(text, out),
+            Converter::DecimalDouble => decimal::write_double::<N>(text, out),
+            Converter::DecimalText { scale } => decimal::write_text::<N>(text, *scale, out),
+            Converter::Money { mode, fraction_digits } => decimal::write_money::<N>(text, *mode, *fraction_digits, out),
+            Converter::Bytea(mode) => binary::write_bytea(text, *mode, out),
+            Converter::TextBytes(mode) => binary::write_text(text, *mode, out),
+            Converter::GeometricText(mode) => binary::write_text(&geometry::java_text(text)?, *mode, out),
             Converter::Bit => binary::write_bit(text, out),
             Converter::Bits => binary::write_bits(text, out),
-            Converter::DateDays => temporal::write_date(text, out),
-            Converter::TimeOfDay(unit) => temporal::write_time(text, *unit, out),
+            Converter::Date { iso, reading } => temporal::write_date(text, *iso, *reading, out),
+            Converter::TimeOfDay(form) => temporal::write_time(text, *form, out),
             Converter::ZonedTime => temporal::write_zoned_time(text, out),
-            Converter::Timestamp(unit) => temporal::write_timestamp(text, *unit, out),
+            Converter::Timestamp(form) => temporal::write_timestamp(text, *form, out),
             Converter::ZonedTimestamp { fraction_digits } => {
                 temporal::write_zoned_timestamp(text, *fraction_digits, out)
             }
-            Converter::IntervalMicros => interval::write(text, out),
+            Converter::IntervalMicros => interval::write_micros(text, out),
+            Converter::IntervalIso => interval::write_iso(text, out),
             Converter::Point => geometry::write_point::<N>(text, out),
             Converter::Ewkb => geometry::write_ewkb(text, out),
             Converter::Vector { single } => vector::write_dense::<N>(text, *single, out),
             Converter::SparseVector => vector::write_sparse::<N>(text, out),
-            Converter::HstoreJson => hstore::write::<N>(text, out),
-            Converter::Array(element) => array::write::<N>(text, element, out),
+            Converter::HstoreJson => hstore::write_json::<N>(text, out),
+            Converter::HstoreMap => hstore::write_map::<N>(text, out),
+            Converter::Array {
+                element,
+                delimiter,
+                flat,
+            } => array::write::<N>(text, element, *delimiter, *flat, out),
         }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) enum DefaultRule {
     Dropped,
     /// Parentheses around a number are dropped.
     Number,
+    /// The same for numerics, among which Java has no NaN and no infinity.
+    Decimal,
     /// `true` in any case, and all else is false.
     Boolean,
     /// Whatever is not quoted is the text itself.
@@ -33,7 +35,8 @@ pub(crate) fn value<'a>(expression: &'a str, rule: DefaultRule, zero: &'a str) -
     }
     let text = literal(expression)?;
     match rule {
-        DefaultRule::Number => Some(text.trim_matches(['(', ')'])),
+        DefaultRule::Decimal if ["NaN", "Infinity", "-Infinity"].contains(&text) => None,
+        DefaultRule::Number | DefaultRule::Decimal => Some(text.trim_matches(['(', ')'])),
         DefaultRule::Boolean => Some(if text.eq_ignore_ascii_case("true") || text == "t" {
             "true"
         } else {
@@ -83,13 +86,15 @@ mod tests {
 
     #[test]
     fn defaults_are_read_as_debezium_reads_them() {
-        use DefaultRule::{Boolean, Dropped, Enum, Number, Temporal, Text};
+        use DefaultRule::{Boolean, Decimal, Dropped, Enum, Number, Temporal, Text};
         let cases = [
             ("'x'::text", Text, Some("x")),
             ("5", Number, Some("5")),
             ("'-5'::integer", Number, Some("-5")),
             ("'-9223372036854775808'::bigint", Number, Some("-9223372036854775808")),
             ("(-7)", Number, Some("-7")),
+            ("'1.50'::numeric", Decimal, Some("1.50")),
+            ("'NaN'::numeric", Decimal, None),
             ("true", Boolean, Some("true")),
             ("(NOT true)", Boolean, Some("false")),
             ("NULL::character varying", Text, None),

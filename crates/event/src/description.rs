@@ -1,4 +1,4 @@
-//! What a table's encoder is compiled from: the table as the catalog describes it, and the connector's options.
+//! What a table's encoder is compiled from: the table as the catalog describes it.
 //!
 //! A changed table is another [`TableDescription`]; nothing here ever changes in place.
 
@@ -30,19 +30,4 @@ pub struct TableDescription {
     pub columns: Vec<ColumnDescription>,
     /// Indexes into `columns`, in key order. Empty: the table has no key.
     pub key: Vec<usize>,
-}
-
-/// What of the connector's configuration shapes records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventOptions {
-    /// `topic.prefix`.
-    pub topic_prefix: String,
-    /// `database.dbname`.
-    pub database: String,
-    /// `tombstones.on.delete`.
-    pub tombstones_on_delete: bool,
-    /// `unavailable.value.placeholder`.
-    pub unavailable_value_placeholder: String,
-    /// This start's run id, a UUID version 7 in text (header `__debezium.context.runId`).
-    pub run_id: String,
 }

@@ -5,8 +5,9 @@
 //! [`Table::encode`], which turns one [`Change`] into the records that Debezium 3.6.1 would write for it.
 //!
 //! The files follow a change on its way: [`Change`] comes in with the text that PostgreSQL sent (`change`, `session`),
-//! a `table` holds its `column`s, each column a `converter` for its type (`values`), and what comes out is the
-//! envelope around them (`source_block`, `headers`, `records`). `schema` says the same of the shape.
+//! a `table` holds its `column`s, each column a `converter` for its type (`types`, `values`), the `object`s write rows
+//! out of them, and around these come the envelope (`source_block`, `headers`, `records`) and with `schemas.enable` the
+//! `record_schema`. `options` has the modes that all of this depends on.
 //!
 //! ```
 //! use rowcast_event::*;
@@ -25,13 +26,7 @@
 //!     columns: vec![id],
 //!     key: vec![0],
 //! };
-//! let options = EventOptions {
-//!     topic_prefix: "orders".into(),
-//!     database: "orders_db".into(),
-//!     tombstones_on_delete: true,
-//!     unavailable_value_placeholder: "__debezium_unavailable_value".into(),
-//!     run_id: "01a20628-5c5b-7786-839f-fdc321293bb9".into(),
-//! };
+//! let options = EventOptions::new("orders", "orders_db", "01a20628-5c5b-7786-839f-fdc321293bb9");
 //! let table = Table::compile(description, &TypeCatalog::default(), &options);
 //! assert_eq!(&*table.topic, "orders.public.orders");
 //!
@@ -61,12 +56,17 @@ mod description;
 mod headers;
 mod json;
 mod lsn;
+mod names;
 mod notation;
+mod object;
+mod options;
 mod position;
+mod record_schema;
 mod records;
 mod schema;
 mod session;
 mod source_block;
+mod source_type;
 mod table;
 mod toast;
 mod topic;
@@ -76,8 +76,12 @@ mod values;
 pub use catalog::{PgType, PgTypeKind, TypeCatalog};
 pub use change::{Cell, Change, OldRow, Operation, Origin, SnapshotMarker};
 pub use column::ConversionFailures;
-pub use description::{ColumnDescription, EventOptions, TableDescription};
+pub use description::{ColumnDescription, TableDescription};
 pub use lsn::{Lsn, LsnParseError};
+pub use options::{
+    BinaryMode, DecimalMode, EventOptions, HstoreMode, IntervalMode, JsonConverter, NameAdjustment, NamePattern,
+    SkippedRecords, TimeMode, ValueModes,
+};
 pub use position::{Position, TransactionMark, TransactionMarkError};
 pub use records::{EncodedRecord, EncodedRecords};
 pub use session::SESSION_SETTINGS;

@@ -13,6 +13,8 @@ pub(crate) struct Envelope {
     until_ts_ms: String,
     until_sequence: String,
     until_tx_id: String,
+    /// Debezium leaves `snapshot` null for streamed changes, and JsonConverter writes the field's default.
+    streamed: &'static [u8],
 }
 
 /// Debezium's letter for what happened.
@@ -38,6 +40,11 @@ impl Envelope {
                 string(&description.schema),
                 string(&description.table)
             ),
+            streamed: if options.value_converter.null_is_default {
+                b",\"snapshot\":\"false\""
+            } else {
+                b",\"snapshot\":null"
+            },
         }
     }
 
@@ -49,7 +56,10 @@ impl Envelope {
 
         out.extend_from_slice(self.until_ts_ms.as_bytes());
         write_number(origin.ts_us.div_euclid(1000), out);
-        out.extend_from_slice(marker(origin.snapshot));
+        out.extend_from_slice(match origin.snapshot {
+            SnapshotMarker::Streamed => self.streamed,
+            read => marker(read),
+        });
         out.extend_from_slice(self.until_sequence.as_bytes());
         match origin.last_commit_lsn {
             None => out.extend_from_slice(b"null"),

@@ -6,10 +6,13 @@
 use std::{ops::Range, sync::Arc};
 
 use crate::{
-    Cell, Change, ConversionFailures, EncodedRecords, EventOptions, OldRow, Operation, TableDescription, TypeCatalog,
-    column::{Column, Written},
+    Cell, Change, ConversionFailures, EncodedRecords, EventOptions, OldRow, Operation, SkippedRecords,
+    TableDescription, TypeCatalog,
+    column::Column,
     headers::{self, ContextHeaders},
-    notation::{HeaderText, Json},
+    notation::Form,
+    object::{Object, Row},
+    record_schema::Wrapping,
     records::RecordRanges,
     schema,
     source_block::{Envelope, Letter},
@@ -25,50 +28,42 @@ pub struct Table {
     /// The topic its records go to (sanitised as Debezium does).
     pub topic: Arc<str>,
     columns: Vec<Column>,
-    value_fields: Vec<Field>,
-    key_fields: Vec<Field>,
-    key_header_fields: Vec<Field>,
+    value: Object,
+    key: Object,
+    key_header: Object,
+    wrapping: Wrapping,
     envelope: Envelope,
     context: Arc<ContextHeaders>,
     tombstones: bool,
+    skipped: SkippedRecords,
     warnings: Vec<String>,
-}
-
-/// A column's place in an object.
-#[derive(Debug)]
-struct Field {
-    /// `{"name":` or `,"name":`.
-    prefix: Vec<u8>,
-    /// Index into `columns`.
-    column: usize,
-}
-
-/// A tuple, and the old one that may hold what it leaves out.
-#[derive(Clone, Copy)]
-struct Row<'a> {
-    cells: &'a [Cell<'a>],
-    before: Option<&'a [Cell<'a>]>,
 }
 
 impl Table {
     /// Compiles the encoder. Never fails: a type that has no converter is left out of the row, as Debezium does;
     /// [`Table::warnings`] names it.
     pub fn compile(description: TableDescription, types: &TypeCatalog, options: &EventOptions) -> Table {
-        let placeholder = Placeholder::new(&options.unavailable_value_placeholder);
-        let compile = |(index, column)| Column::compile(index, column, types, &placeholder);
+        let compile = |(index, column)| Column::compile(index, column, types, options);
         let columns: Vec<Column> = description.columns.iter().enumerate().filter_map(compile).collect();
         let delivered = |index: usize| columns.iter().position(|column| column.tuple_index == index);
         let key: Vec<usize> = description.key.iter().filter_map(|&index| delivered(index)).collect();
         let all: Vec<usize> = (0..columns.len()).collect();
+        let placeholder = Placeholder::new(&options.unavailable_value_placeholder);
+        let object =
+            |form, null_is_default, of: &[usize]| Object::new(form, null_is_default, &columns, of, &placeholder);
+        let (keys, values) = (options.key_converter, options.value_converter);
+        let topic = topic_name(&options.topic_prefix, &description.schema, &description.table);
         Table {
-            topic: topic_name(&options.topic_prefix, &description.schema, &description.table).into(),
-            value_fields: fields(&columns, &all, Column::json_prefix),
-            key_fields: fields(&columns, &key, Column::json_prefix),
-            key_header_fields: fields(&columns, &key, Column::header_prefix),
+            value: object(Form::of_json(values), values.null_is_default, &all),
+            key: object(Form::of_json(keys), keys.null_is_default, &key),
+            key_header: object(Form::HeaderText, true, &key),
+            wrapping: Wrapping::new(&topic, &description, &columns, &key, types, options),
+            topic: topic.into(),
             envelope: Envelope::new(&description, options),
             context: Arc::new(ContextHeaders::new(options)),
             tombstones: options.tombstones_on_delete,
-            warnings: warnings(&description, &columns, types),
+            skipped: options.skipped,
+            warnings: warnings(&description, &columns, types, values.null_is_default),
             columns,
             description,
         }
@@ -94,7 +89,7 @@ impl Table {
         self.columns.iter().filter_map(Column::failures).collect()
     }
 
-    /// Appends to `out` the records that Debezium writes for `change`. `now_ns` is the clock since 1970 in
+    /// Appends to `out` the records that Debezium writes for `change`, which may be none (`skipped.operations`). `now_ns` is the clock since 1970 in
     /// nanoseconds, for the envelope's `ts_ms`, `ts_us`, `ts_ns`.
     ///
     /// Allocates only for what is rare: numerics beyond 38 digits, array elements with backslashes, hstore, PostGIS
@@ -108,7 +103,14 @@ impl Table {
             out,
         };
         match change.operation {
-            Operation::Read(row) => writer.whole_row(Letter::Read, Row::of(row)),
+            Operation::Read(cells) => {
+                let from_snapshot = true;
+                let row = Row {
+                    from_snapshot,
+                    ..Row::of(cells)
+                };
+                writer.whole_row(Letter::Read, row);
+            }
             Operation::Insert(row) => writer.whole_row(Letter::Create, Row::of(row)),
             Operation::Update { old: None, new } => writer.whole_row(Letter::Update, Row::of(new)),
             Operation::Update { old: Some(old), new } => writer.update(old.cells(), new),
@@ -139,8 +141,8 @@ impl Writer<'_> {
     fn update(&mut self, old: &[Cell<'_>], new: &[Cell<'_>]) {
         let before = Row::of(old);
         let after = Row {
-            cells: new,
             before: Some(old),
+            ..Row::of(new)
         };
         let new_key = self.key(after);
         let old_key = self.key(before);
@@ -180,8 +182,12 @@ impl Writer<'_> {
         other_key: Option<OtherKey>,
     ) {
         let table = self.table;
+        if table.skips(letter) {
+            return;
+        }
         let arena = self.out.arena();
         let start = arena.len();
+        arena.extend_from_slice(table.wrapping.value(letter == Letter::Read));
         arena.extend_from_slice(b"{\"before\":");
         table.write_row(before, arena);
         arena.extend_from_slice(b",\"after\":");
@@ -189,6 +195,7 @@ impl Writer<'_> {
         table
             .envelope
             .write_tail(letter, &self.change.origin, self.now_ns, arena);
+        arena.extend_from_slice(table.wrapping.value_end());
         let value = Some(start..arena.len());
         self.out.push(RecordRanges {
             key,
@@ -199,7 +206,7 @@ impl Writer<'_> {
     }
 
     fn tombstone(&mut self, key: Option<Range<usize>>, other_key: Option<OtherKey>) {
-        if self.table.tombstones {
+        if self.table.tombstones && !self.table.skipped.deletes {
             self.out.push(RecordRanges {
                 key,
                 value: None,
@@ -213,8 +220,10 @@ impl Writer<'_> {
         let table = self.table;
         let arena = self.out.arena();
         let start = arena.len();
-        (!table.key_fields.is_empty()).then(|| {
-            table.write_object::<Json>(&table.key_fields, row, arena);
+        (!table.key.is_empty()).then(|| {
+            arena.extend_from_slice(table.wrapping.key());
+            table.key.write(&table.columns, row, arena);
+            arena.extend_from_slice(table.wrapping.key_end());
             start..arena.len()
         })
     }
@@ -223,38 +232,26 @@ impl Writer<'_> {
         let table = self.table;
         let arena = self.out.arena();
         let start = arena.len();
-        table.write_object::<HeaderText>(&table.key_header_fields, row, arena);
+        table.key_header.write(&table.columns, row, arena);
         start..arena.len()
     }
 }
 
 impl Table {
+    fn skips(&self, letter: Letter) -> bool {
+        match letter {
+            Letter::Create => self.skipped.creates,
+            Letter::Update => self.skipped.updates,
+            Letter::Delete => self.skipped.deletes,
+            Letter::Read | Letter::Truncate => false,
+        }
+    }
+
     fn write_row(&self, row: Option<Row<'_>>, out: &mut Vec<u8>) {
         match row {
             None => out.extend_from_slice(b"null"),
-            Some(row) => self.write_object::<Json>(&self.value_fields, row, out),
+            Some(row) => self.value.write(&self.columns, row, out),
         }
-    }
-
-    /// A tuple shorter than the table is taken as ending in NULLs.
-    fn write_object<N: Written>(&self, fields: &[Field], row: Row<'_>, out: &mut Vec<u8>) {
-        if fields.is_empty() {
-            out.push(b'{');
-        }
-        for field in fields {
-            let column = &self.columns[field.column];
-            let cell = row.cells.get(column.tuple_index).copied().unwrap_or(Cell::Null);
-            let before = row.before.and_then(|cells| cells.get(column.tuple_index)).copied();
-            out.extend_from_slice(&field.prefix);
-            column.write::<N>(cell, before, out);
-        }
-        out.push(b'}');
-    }
-}
-
-impl<'a> Row<'a> {
-    fn of(cells: &'a [Cell<'a>]) -> Row<'a> {
-        Row { cells, before: None }
     }
 }
 
@@ -267,17 +264,12 @@ impl<'a> OldRow<'a> {
     }
 }
 
-fn fields(columns: &[Column], of: &[usize], prefix: impl Fn(&Column, bool) -> Vec<u8>) -> Vec<Field> {
-    of.iter()
-        .enumerate()
-        .map(|(place, &column)| Field {
-            prefix: prefix(&columns[column], place == 0),
-            column,
-        })
-        .collect()
-}
-
-fn warnings(description: &TableDescription, columns: &[Column], types: &TypeCatalog) -> Vec<String> {
+fn warnings(
+    description: &TableDescription,
+    columns: &[Column],
+    types: &TypeCatalog,
+    null_is_default: bool,
+) -> Vec<String> {
     let table = format!("{}.{}", description.schema, description.table);
     let delivered = |index: usize| columns.iter().find(|column| column.tuple_index == index);
     let missing = |index: usize| {
@@ -295,7 +287,7 @@ fn warnings(description: &TableDescription, columns: &[Column], types: &TypeCata
     };
     let warn = |index: usize| match delivered(index) {
         None => Some(missing(index)),
-        Some(column) if column.hides_null() => Some(format!(
+        Some(column) if null_is_default && column.hides_null() => Some(format!(
             "{table}.{}: NULL is delivered as the column's default, as Debezium does (replace.null.with.default)",
             column.name
         )),

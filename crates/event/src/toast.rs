@@ -5,7 +5,7 @@
 
 use md5::{Digest, Md5};
 
-use crate::{notation::Notation, values::binary::push_base64};
+use crate::{json, notation::Form, values::binary::push_base64};
 
 /// The form a type's placeholder has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +16,12 @@ pub(crate) enum Toast {
     Placeholder,
     /// Its bytes.
     PlaceholderBytes,
+    /// The placeholder itself, but null where null is allowed.
+    PlaceholderIfRequired,
     /// An hstore (as JSON text) of it and it.
     PlaceholderHstore,
+    /// A map of it to it.
+    PlaceholderMap,
     /// An array of it.
     PlaceholderArray,
     /// An array of its bytes.
@@ -39,49 +43,43 @@ impl Placeholder {
         Placeholder(bytes.unwrap_or_else(|| option.as_bytes().to_vec()))
     }
 
-    /// The value in this form; `None` for [`Toast::Null`].
-    pub(crate) fn write<N: Notation>(&self, toast: Toast) -> Option<Vec<u8>> {
-        let mut out = Vec::new();
-        match toast {
+    /// The value in this form; `None` where it is what NULL is.
+    pub(crate) fn write(&self, toast: Toast, nullable: bool, form: Form) -> Option<Vec<u8>> {
+        let text = String::from_utf8_lossy(&self.0);
+        Some(match toast {
             Toast::Null => return None,
-            Toast::Placeholder => self.string::<N>(&mut out),
-            Toast::PlaceholderBytes => self.bytes(&mut out),
+            Toast::PlaceholderIfRequired if nullable => return None,
+            Toast::Placeholder | Toast::PlaceholderIfRequired => form.string(&text),
+            Toast::PlaceholderBytes => self.bytes(),
             Toast::PlaceholderHstore => {
-                let text = crate::json::string(&String::from_utf8_lossy(&self.0));
-                N::string(format!("{{{text}:{text}}}").as_bytes(), &mut out);
+                let text = json::string(&text);
+                form.string(&format!("{{{text}:{text}}}"))
             }
-            Toast::PlaceholderArray => bracketed(&mut out, |out| self.string::<N>(out)),
-            Toast::PlaceholderBytesArray => bracketed(&mut out, |out| self.bytes(out)),
+            Toast::PlaceholderMap => {
+                let text = form.string(&text);
+                [b"{", &*text, b":", &*text, b"}"].concat()
+            }
+            Toast::PlaceholderArray => bracketed(&form.string(&text)),
+            Toast::PlaceholderBytesArray => bracketed(&self.bytes()),
             Toast::PlaceholderNumbers => {
                 // Java's bytes have a sign.
                 let numbers: Vec<String> = self.0.iter().map(|byte| byte.cast_signed().to_string()).collect();
-                bracketed(&mut out, |out| out.extend_from_slice(numbers.join(",").as_bytes()));
+                bracketed(numbers.join(",").as_bytes())
             }
-            Toast::PlaceholderUuidArray => {
-                let uuid = name_uuid(&self.0);
-                bracketed(&mut out, |out| {
-                    N::string(uuid.as_bytes(), out);
-                });
-            }
-        }
-        Some(out)
+            Toast::PlaceholderUuidArray => bracketed(&form.string(&name_uuid(&self.0))),
+        })
     }
 
-    fn string<N: Notation>(&self, out: &mut Vec<u8>) {
-        N::string(&self.0, out);
-    }
-
-    fn bytes(&self, out: &mut Vec<u8>) {
+    fn bytes(&self) -> Vec<u8> {
+        let mut out = vec![b'"'];
+        push_base64(&self.0, &mut out);
         out.push(b'"');
-        push_base64(&self.0, out);
-        out.push(b'"');
+        out
     }
 }
 
-fn bracketed(out: &mut Vec<u8>, inside: impl FnOnce(&mut Vec<u8>)) {
-    out.push(b'[');
-    inside(out);
-    out.push(b']');
+fn bracketed(inside: &[u8]) -> Vec<u8> {
+    [b"[", inside, b"]"].concat()
 }
 
 fn bytes_of_hex(digits: &str) -> Option<Vec<u8>> {
@@ -110,12 +108,11 @@ fn name_uuid(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notation::Json;
 
     #[test]
     fn placeholders_have_debeziums_forms() {
         let placeholder = Placeholder::new("__debezium_unavailable_value");
-        let text = |toast| String::from_utf8(placeholder.write::<Json>(toast).unwrap()).unwrap();
+        let text = |toast| String::from_utf8(placeholder.write(toast, false, Form::Json).unwrap()).unwrap();
         assert_eq!(text(Toast::Placeholder), r#""__debezium_unavailable_value""#);
         assert_eq!(
             text(Toast::PlaceholderBytes),
@@ -138,6 +135,12 @@ mod tests {
             text(Toast::PlaceholderNumbers),
             "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97,108,117,101]"
         );
+        assert_eq!(
+            text(Toast::PlaceholderMap),
+            r#"{"__debezium_unavailable_value":"__debezium_unavailable_value"}"#
+        );
+        assert_eq!(text(Toast::PlaceholderIfRequired), r#""__debezium_unavailable_value""#);
+        assert_eq!(placeholder.write(Toast::PlaceholderIfRequired, true, Form::Json), None);
         assert_eq!(Placeholder::new("hex:41ff").0, b"A\xff");
         assert_eq!(Placeholder::new("hex:4").0, b"hex:4");
     }

@@ -4,7 +4,7 @@ mod tables;
 
 use rowcast_event::{
     Cell, Change, ColumnDescription, EncodedRecords, EventOptions, Lsn, OldRow, Operation, Origin, Position,
-    SnapshotMarker, Table,
+    SkippedRecords, SnapshotMarker, Table,
 };
 use tables::{column, encode, key_text, options, origin, table, text, value_of};
 
@@ -92,6 +92,38 @@ fn tombstones_can_be_switched_off() {
     let quiet = Table::compile(customers().description, &tables::catalog(), &options);
     let old = [text("7"), Cell::Null, Cell::Null];
     assert_eq!(encode(&quiet, Operation::Delete(OldRow::Key(&old)), NOW_NS).len(), 1);
+}
+
+#[test]
+fn each_half_of_a_key_change_can_be_skipped() {
+    let (old, new) = ([text("1"), Cell::Null, Cell::Null], [text("2"), Cell::Null, Cell::Null]);
+    let skipping = |skipped| {
+        let options = EventOptions { skipped, ..options() };
+        let table = Table::compile(customers().description, &tables::catalog(), &options);
+        let ops = |operation| -> Vec<String> {
+            encode(&table, operation, NOW_NS)
+                .iter()
+                .map(|record| match record.value {
+                    Some(_) => value_of(record)["op"].as_str().expect("an op").to_owned(),
+                    None => "tombstone".to_owned(),
+                })
+                .collect()
+        };
+        let key_change = Operation::Update {
+            old: Some(OldRow::Key(&old)),
+            new: &new,
+        };
+        let update = Operation::Update { old: None, new: &new };
+        [ops(key_change), ops(update), ops(Operation::Delete(OldRow::Key(&old)))]
+    };
+    let none = SkippedRecords::default();
+    let deletes = skipping(SkippedRecords { deletes: true, ..none });
+    assert_eq!(deletes, [vec!["c"], vec!["u"], vec![]]);
+    let creates = skipping(SkippedRecords { creates: true, ..none });
+    assert_eq!(creates, [vec!["d", "tombstone"], vec!["u"], vec!["d", "tombstone"]]);
+    // As in Debezium, a key change is no update.
+    let updates = skipping(SkippedRecords { updates: true, ..none });
+    assert_eq!(updates, [vec!["d", "tombstone", "c"], vec![], vec!["d", "tombstone"]]);
 }
 
 #[test]

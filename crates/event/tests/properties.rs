@@ -7,12 +7,15 @@ mod tables;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use rowcast_event::{Cell, ColumnDescription, OldRow, Operation, Table};
+use rowcast_event::{
+    BinaryMode, Cell, ColumnDescription, DecimalMode, EventOptions, HstoreMode, IntervalMode, NameAdjustment, OldRow,
+    Operation, Table, TimeMode, ValueModes,
+};
 use serde_json::Value;
-use tables::{column, delivered, encode, table, text};
+use tables::{column, delivered, description, encode, options, table, text};
 
-/// A column of every type in `golden/type_oids.json`, every other one NOT NULL.
-static ALL_TYPES: LazyLock<Table> = LazyLock::new(|| {
+/// A column of every type in `golden/type_oids.json`, every other one NOT NULL, in several sets of modes.
+static ALL_TYPES: LazyLock<Vec<Table>> = LazyLock::new(|| {
     let oids: serde_json::Map<String, Value> =
         serde_json::from_str(include_str!("golden/type_oids.json")).expect("golden/type_oids.json is JSON");
     let describe = |(place, (name, oid)): (usize, (&String, &Value))| ColumnDescription {
@@ -20,8 +23,38 @@ static ALL_TYPES: LazyLock<Table> = LazyLock::new(|| {
         ..column(name, oid.as_u64().expect("an oid") as u32, [-1, 3, 1][place % 3])
     };
     let columns: Vec<_> = oids.iter().enumerate().map(describe).collect();
-    table("all", columns, &[0, 5, 18, 40])
+    let table = |options| {
+        let described = description("all", columns.clone(), &[0, 5, 18, 40]);
+        Table::compile(described, &tables::catalog(), &options)
+    };
+    sets_of_modes().into_iter().map(table).collect()
 });
+
+fn sets_of_modes() -> Vec<EventOptions> {
+    let mut strings = options();
+    strings.modes = ValueModes {
+        decimal: DecimalMode::String,
+        time: TimeMode::IsoString,
+        interval: IntervalMode::String,
+        binary: BinaryMode::Hex,
+        hstore: HstoreMode::Map,
+        include_unknown: true,
+        money_fraction_digits: 0,
+    };
+    strings.field_names = NameAdjustment::AvroUnicode;
+    let mut numbers = options();
+    numbers.modes.decimal = DecimalMode::Double;
+    numbers.modes.time = TimeMode::Nanoseconds;
+    numbers.modes.binary = BinaryMode::Base64UrlSafe;
+    let mut schemas = options();
+    schemas.modes.time = TimeMode::Connect;
+    for converter in [&mut schemas.key_converter, &mut schemas.value_converter] {
+        converter.schemas = true;
+        converter.decimal_is_number = true;
+        converter.null_is_default = false;
+    }
+    vec![options(), strings, numbers, schemas]
+}
 
 /// Bytes, and texts made of what values are made of.
 fn any_text() -> impl Strategy<Value = Vec<u8>> {
@@ -168,7 +201,7 @@ proptest! {
             Operation::Update { old: Some(OldRow::Full(&old)), new: &new },
             Operation::Delete(OldRow::Full(&old)),
         ] {
-            for record in encode(&ALL_TYPES, operation, i64::MIN) {
+            for record in ALL_TYPES.iter().flat_map(|table| encode(table, operation, i64::MIN)) {
                 for part in [&record.key, &record.value].into_iter().flatten() {
                     prop_assert!(serde_json::from_str::<Value>(part).is_ok(), "{}", part);
                 }

@@ -4,42 +4,7 @@ mod tables;
 
 use rowcast_event::{Cell, ColumnDescription, OldRow, Operation};
 use serde_json::Value;
-use tables::{column, delivered, description, encode, options, table, text, value_of};
-
-/// A type by the name that the golden file uses.
-fn oid(name: &str) -> u32 {
-    let names = include_str!("golden/type_oids.json");
-    let names: Value = serde_json::from_str(names).expect("golden/type_oids.json is JSON");
-    names[name]
-        .as_u64()
-        .unwrap_or_else(|| panic!("{name} is in golden/type_oids.json")) as u32
-}
-
-/// `numeric(5,2)`, `timestamp(3)[]`, `bit(9)`: oid and modifier.
-fn type_of(words: &str) -> (u32, i32) {
-    let array = words.ends_with("[]");
-    let words = words.trim_end_matches("[]");
-    let (name, modifier) = match words.split_once('(') {
-        None => (words, -1),
-        Some((name, numbers)) => (name, modifier(name, numbers.trim_end_matches(')'))),
-    };
-    (
-        oid(&if array { format!("{name}[]") } else { name.to_owned() }),
-        modifier,
-    )
-}
-
-fn modifier(name: &str, numbers: &str) -> i32 {
-    let numbers: Vec<i32> = numbers
-        .split(',')
-        .map(|number| number.parse().expect("a type modifier"))
-        .collect();
-    match (name, numbers[..].as_ref()) {
-        ("numeric", [precision, scale]) => (precision << 16 | scale & 0x7ff) + 4,
-        (_, [length]) => *length,
-        _ => panic!("modifiers of {name}"),
-    }
-}
+use tables::{column, delivered, description, encode, options, table, text, type_of, value_of};
 
 #[test]
 fn values_are_delivered_as_the_golden_vectors_say() {

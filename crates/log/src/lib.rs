@@ -283,8 +283,14 @@ pub trait Appender: Send {
     fn memory(&self) -> Memory {
         Memory::Position
     }
-    /// For [`Memory::Records`]: for each partition written to, an offset below which there is nothing of the flushes
-    /// after [`Appender::durable`]'s, and behind which all of them lie.
+    /// For [`Memory::Records`]: what the writer knows of the partition ends at this offset. If the first record that it
+    /// appends there would lie, or comes to lie, behind it, this appender fails with [`LogError::Overtaken`]: nothing of it
+    /// becomes durable before somebody has looked again.
+    fn expect_end(&mut self, _partition: &TopicPartition, _end: Offset) -> Result<(), LogError> {
+        Ok(())
+    }
+    /// For [`Memory::Records`]: for each partition written to, an offset below which there is nothing of the transactions that
+    /// did not end in [`Appender::durable`]'s flush or before it, and behind which all of them lie.
     fn durable_offsets(&self) -> Vec<(TopicPartition, Offset)> {
         Vec::new()
     }
@@ -367,6 +373,9 @@ pub enum LogError {
     /// Another appender of the same name has taken over.
     #[error("{0}")]
     Fenced(String),
+    /// Another writer's records came into a partition after the writer had looked: look again, with a new appender.
+    #[error("records of another writer came into {0} after it was looked at; it is looked at again")]
+    Overtaken(String),
     /// The log is away and may come back: try again with a new appender.
     #[error("{0}")]
     Away(String),

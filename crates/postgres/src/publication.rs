@@ -91,9 +91,11 @@ fn with(config: &ConnectorConfig) -> String {
 /// PostgreSQL's words, in its order.
 const OPERATIONS: [&str; 4] = ["insert", "update", "delete", "truncate"];
 
+/// An update of the key is a delete and a create: it must come if either of these is wanted, which Debezium forgets.
 fn wanted_operations(config: &ConnectorConfig) -> Vec<&'static str> {
     let skipped = config.skipped_operations;
-    let skipped = [skipped.insert, skipped.update, skipped.delete, skipped.truncate];
+    let no_update = skipped.insert && skipped.update && skipped.delete;
+    let skipped = [skipped.insert, no_update, skipped.delete, skipped.truncate];
     let wanted = OPERATIONS.iter().zip(skipped).filter(|(_, skipped)| !skipped);
     wanted.map(|(operation, _)| *operation).collect()
 }
@@ -386,7 +388,8 @@ mod tests {
                   publish_via_partition_root = true)"
             )
         );
-        assert_eq!(widened(r#","skipped.operations":"u,d""#).expect("fits"), None);
+        assert_eq!(widened(r#","skipped.operations":"c,u,d""#).expect("fits"), None);
+        assert_eq!(with(&config(r#","skipped.operations":"u""#)), "", "a key may change");
         let disabled = r#","publication.autocreate.mode":"disabled""#;
         assert_eq!(widened(disabled).expect("somebody's wish"), None);
         let error = widened(&format!(r#"{disabled},"publish.via.partition.root":"true""#)).expect_err("other topics");

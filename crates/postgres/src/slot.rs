@@ -186,6 +186,10 @@ fn check_not_ahead(slot: &Slot, resume: &Resume) -> Result<Lsn, SourceError> {
         ))
     })?;
     let known = resume.position();
+    if confirmed > known {
+        // Whoever uses it now may be of our connector, and have gone on since the log was looked at.
+        free(slot)?;
+    }
     match confirmed > known {
         true => Err(refused(format!(
             "replication slot {:?} is confirmed up to {confirmed}, but the log holds changes only up to {known}: \

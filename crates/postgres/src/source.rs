@@ -3,7 +3,7 @@
 //! As Debezium starts (connect, publication, slot, snapshot, stream), with what it does not check added: whose server
 //! this is, where its history leads, and how slot and log stand to each other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rowcast_event::{EventOptions, Lsn, TransactionMark, topic_name};
 
@@ -171,7 +171,7 @@ impl Source {
 struct Opening<'a> {
     config: &'a ConnectorConfig,
     resume: &'a Resume,
-    event_options: EventOptions,
+    event_options: Arc<EventOptions>,
     options: ConnectionOptions,
     session: Connection,
     walsender: Connection,
@@ -184,7 +184,7 @@ impl<'a> Opening<'a> {
     async fn connect(
         config: &'a ConnectorConfig,
         resume: &'a Resume,
-        event_options: EventOptions,
+        event_options: Arc<EventOptions>,
     ) -> Result<Opening<'a>, SourceError> {
         let options = ConnectionOptions::of(config);
         let mut session = connect(&options, Purpose::Sql).await?;

@@ -1,6 +1,9 @@
 //! A connector's configuration is read as Debezium's users write it, and refused with all its errors at once.
 
-use rowcast_event::{EventOptions, OldRow, Operation};
+use rowcast_event::{
+    BinaryMode, DecimalMode, EventOptions, HstoreMode, IntervalMode, NameAdjustment, OldRow, Operation, TimeMode,
+    ValueModes,
+};
 use rowcast_postgres::{
     ConnectorConfig,
     config::{PublicationMode, SnapshotMode, SslMode, refused_address},
@@ -71,14 +74,8 @@ fn the_demo_s_own_file_needs_no_words() {
     assert_eq!(config.snapshot.mode, SnapshotMode::Initial);
     assert!(config.captures("public", "orders") && !config.captures("public", "customers"));
     assert_eq!(
-        config.event_options("run"),
-        EventOptions {
-            topic_prefix: "orders".into(),
-            database: "orders_db".into(),
-            tombstones_on_delete: true,
-            unavailable_value_placeholder: "__debezium_unavailable_value".into(),
-            run_id: "run".into(),
-        }
+        *config.event_options("run"),
+        EventOptions::new("orders", "orders_db", "run")
     );
 }
 
@@ -203,8 +200,8 @@ fn every_wrong_value_is_told_what_would_be_right() {
         (r#""status.update.interval.ms": -1"#, "status.update.interval.ms: takes a whole number from 1 to 3600000, got \"-1\"".to_owned()),
         (r#""errors.max.retries": -2"#, "errors.max.retries: takes a whole number, or -1 for no limit, got \"-2\"".to_owned()),
         (r#""heartbeat.interval.ms": "often""#, "heartbeat.interval.ms: takes a whole number from 0 on, got \"often\"".to_owned()),
-        (r#""unavailable.value.placeholder": "hex:f""#, "unavailable.value.placeholder: takes text, or hex: and the hexadecimal digits of text in UTF-8".to_owned()),
-        (r#""unavailable.value.placeholder": "hex:ff""#, "unavailable.value.placeholder: takes text, or hex: and the hexadecimal digits of text in UTF-8".to_owned()),
+        (r#""unavailable.value.placeholder": "hex:f""#, "unavailable.value.placeholder: takes text, or hex: and hexadecimal digits, two for a byte".to_owned()),
+        (r#""unavailable.value.placeholder": "hex:fg""#, "unavailable.value.placeholder: takes text, or hex: and hexadecimal digits, two for a byte".to_owned()),
         (r#""decimal.handling.mode": "exact""#, "decimal.handling.mode: takes precise, double or string, got \"exact\"".to_owned()),
         (r#""database.user": "${env:PGUSER}""#, "database.user: refers to a configuration provider (${…}), which is not supported yet; give the value itself".to_owned()),
     ] {
@@ -248,6 +245,58 @@ fn words_are_read_as_debezium_means_them() {
     }
     let placeholder = config(&[r#""unavailable.value.placeholder": "hex:6e6F""#]).unavailable_value_placeholder;
     assert_eq!(placeholder, "no");
+}
+
+#[test]
+fn the_modes_and_the_converters_settings_shape_records() {
+    let options = config(&[
+        r#""decimal.handling.mode": "STRING""#,
+        r#""time.precision.mode": "isostring""#,
+        r#""interval.handling.mode": "string""#,
+        r#""binary.handling.mode": "base64-url-safe""#,
+        r#""hstore.handling.mode": "map""#,
+        r#""include.unknown.datatypes": "true""#,
+        r#""money.fraction.digits": "4""#,
+        r#""unavailable.value.placeholder": "hex:ff""#,
+        r#""schema.name.adjustment.mode": "avro""#,
+        r#""field.name.adjustment.mode": "avro_unicode""#,
+        r#""key.converter.schemas.enable": "true""#,
+        r#""value.converter.decimal.format": "numeric""#,
+        r#""value.converter.replace.null.with.default": "false""#,
+        r#""column.propagate.source.type": "public\\.orders\\..*, other\\.t\\.c""#,
+    ])
+    .event_options("run");
+    assert_eq!(
+        options.modes,
+        ValueModes {
+            decimal: DecimalMode::String,
+            time: TimeMode::IsoString,
+            interval: IntervalMode::String,
+            binary: BinaryMode::Base64UrlSafe,
+            hstore: HstoreMode::Map,
+            include_unknown: true,
+            money_fraction_digits: 4,
+        }
+    );
+    assert_eq!(
+        (options.schema_names, options.field_names),
+        (NameAdjustment::Avro, NameAdjustment::AvroUnicode)
+    );
+    let (key, value) = (options.key_converter, options.value_converter);
+    assert!(key.schemas && !value.schemas && !key.decimal_is_number && value.decimal_is_number);
+    assert!(key.null_is_default && !value.null_is_default);
+    assert_eq!(options.unavailable_value_placeholder, "hex:ff");
+    let propagated = |name| options.propagated_columns.matches(name);
+    assert!(propagated("public.orders.id") && propagated("OTHER.T.C") && !propagated("public.other.id"));
+    assert!(!options.propagated_types.matches("public.orders.int4"));
+    assert_eq!(*config(&[]).event_options(""), EventOptions::new("shop", "shop_db", ""));
+    assert_eq!(
+        error(r#""unavailable.value.placeholder": "hex:f""#),
+        "unavailable.value.placeholder: takes text, or hex: and hexadecimal digits, two for a byte"
+    );
+    assert!(
+        error(r#""datatype.propagate.source.type": "(""#).starts_with("datatype.propagate.source.type: \"(\" is not")
+    );
 }
 
 #[test]

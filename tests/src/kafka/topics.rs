@@ -3,7 +3,7 @@
 //! Promises: reading sees what a `read_committed` consumer sees, from the first offset on; it waits for records, never for
 //! a clock. Knows nothing of who runs the broker.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail};
 use rdkafka::{
@@ -159,6 +159,30 @@ impl Topics {
         Ok(records)
     }
 
+    /// The same of all topics that `is_wanted` knows by name.
+    pub async fn read_all(&self, is_wanted: impl Fn(&str) -> bool) -> anyhow::Result<BTreeMap<String, Vec<Record>>> {
+        let consumer: StreamConsumer = self.config().create()?;
+        let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+        let wanted = metadata.topics().iter().filter(|topic| is_wanted(topic.name()));
+        let places: Vec<(&str, i32)> = wanted
+            .flat_map(|topic| {
+                topic
+                    .partitions()
+                    .iter()
+                    .map(|partition| (topic.name(), partition.id()))
+            })
+            .collect();
+        let mut reader = self.reader_of(&places, "read_committed")?;
+        let mut records: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+        while reader.open_partitions > 0 {
+            if let Some((topic, record)) = reader.next_of().await? {
+                records.entry(topic).or_default().push(record);
+            }
+        }
+        records.values_mut().for_each(|of_topic| of_topic.sort());
+        Ok(records)
+    }
+
     /// Everything in the topic, what open and aborted transactions wrote included.
     pub async fn read_uncommitted(&self, topic: &str) -> anyhow::Result<Vec<Record>> {
         let mut reader = self.reader(topic, "read_uncommitted")?;
@@ -222,6 +246,15 @@ impl Topics {
     }
 
     fn reader(&self, topic: &str, isolation: &str) -> anyhow::Result<Reader> {
+        let partitions = self.partitions(topic)?;
+        if partitions.is_empty() {
+            bail!("there is no topic {topic}");
+        }
+        let places: Vec<(&str, i32)> = partitions.into_iter().map(|partition| (topic, partition)).collect();
+        self.reader_of(&places, isolation)
+    }
+
+    fn reader_of(&self, places: &[(&str, i32)], isolation: &str) -> anyhow::Result<Reader> {
         let mut config = self.config();
         config.set("group.id", "rowcast-tests");
         config.set("enable.auto.commit", "false");
@@ -230,18 +263,14 @@ impl Topics {
         // An end is told by an empty answer, for which the broker waits 500 ms by default.
         config.set("fetch.wait.max.ms", "20");
         let consumer: StreamConsumer = config.create()?;
-        let partitions = self.partitions(topic)?;
-        if partitions.is_empty() {
-            bail!("there is no topic {topic}");
-        }
         let mut assignment = TopicPartitionList::new();
-        for partition in &partitions {
+        for (topic, partition) in places {
             assignment.add_partition_offset(topic, *partition, Offset::Beginning)?;
         }
         consumer.assign(&assignment)?;
         Ok(Reader {
             consumer,
-            open_partitions: partitions.len(),
+            open_partitions: places.len(),
         })
     }
 
@@ -260,7 +289,7 @@ impl Topics {
     }
 }
 
-/// Reads a topic from its beginning.
+/// Reads topics from their beginning.
 struct Reader {
     consumer: StreamConsumer,
     /// Partitions whose end has not been reached yet.
@@ -270,9 +299,14 @@ struct Reader {
 impl Reader {
     /// The next record, or `None` when a partition has come to its end for now.
     async fn next(&mut self) -> anyhow::Result<Option<Record>> {
+        Ok(self.next_of().await?.map(|(_, record)| record))
+    }
+
+    /// The same, with its topic.
+    async fn next_of(&mut self) -> anyhow::Result<Option<(String, Record)>> {
         let next = tokio::time::timeout(PATIENCE, self.consumer.recv()).await;
         match next.context("nothing more came")? {
-            Ok(message) => Ok(Some(as_record(&message))),
+            Ok(message) => Ok(Some((message.topic().to_owned(), as_record(&message)))),
             Err(KafkaError::PartitionEOF(_)) => {
                 self.open_partitions = self.open_partitions.saturating_sub(1);
                 Ok(None)

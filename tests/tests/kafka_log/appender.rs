@@ -74,6 +74,29 @@ fn nothing_comes_behind_a_first_record_that_was_refused() {
     assert_eq!(*log.end(&id).unwrap().borrow(), Offset(1));
 }
 
+/// What a killed writer had on its way may come after its successor has looked at the topic.
+#[test]
+fn a_writer_looks_again_if_another_one_wrote_after_it_had_looked() {
+    let place = Place::new();
+    let log = place.open_without_copies();
+    log.ensure_topic("t", &TopicCreation::default()).unwrap();
+    let id = partition("t");
+    let mut late = log.appender(&WriterId::new("test")).unwrap();
+    write_durably(&mut *late, &id, &["0"]);
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
+    appender.expect_end(&id, Offset(1)).unwrap();
+    write_durably(&mut *late, &id, &["1"]);
+    let why = appender.append(&id, record(b"again")).unwrap_err();
+    assert!(matches!(why, LogError::Overtaken(_)), "{why:?}");
+    drop(appender);
+    let mut appender = log.appender(&WriterId::new("test")).unwrap();
+    appender.expect_end(&id, Offset(2)).unwrap();
+    write_durably(&mut *appender, &id, &["2"]);
+    write_durably(&mut *late, &id, &["3"]);
+    write_durably(&mut *appender, &id, &["4"]);
+    assert_eq!(*log.end(&id).unwrap().borrow(), Offset(5));
+}
+
 #[test]
 fn a_compacted_topic_does_not_take_a_record_without_a_key() {
     let place = Place::new();

@@ -100,11 +100,21 @@ async fn kills(random: &mut Random, exactly_once_support: &str, partitions: i32)
         let committed = oracle::changes(&database, table).await?;
         // Each delete has its tombstone.
         let wanted = committed.len() + committed.iter().filter(|change| change.op == "d").count();
+        let last = |record: &Record| record.key.as_deref() == Some(br#"{"id":-1}"#);
         let records = kafka
             .topics()
-            .read_until(&topic(table), |records| records.len() >= wanted)
+            .read_until(&topic(table), |records| {
+                records.len() >= wanted && records.iter().any(last)
+            })
             .await?;
-        same_for_each_key("the topic", &changes(&records)?, &committed).with_context(|| table.to_owned())?;
+        let agree = same_for_each_key("the topic", &changes(&records)?, &committed);
+        agree.with_context(|| {
+            format!(
+                "{table}\n{}\ncapture:\n{}",
+                repeats(&records).join("\n"),
+                capture.log_text()
+            )
+        })?;
         ensure!(
             seen.resets.is_empty(),
             "a client of {table} was reset: {:?}",
@@ -142,6 +152,46 @@ async fn a_capture_that_stands_by_takes_over() -> Result<()> {
         same_for_each_key("the topic", &changes(&records)?, &committed)?;
     }
     Ok(())
+}
+
+/// Which records repeat which, and whose lives wrote them.
+fn repeats(records: &[Record]) -> Vec<String> {
+    let life = |record: &Record| {
+        let found = record
+            .headers
+            .iter()
+            .find(|(name, _)| name == "__debezium.context.runId");
+        found.map_or(String::new(), |(_, value)| {
+            String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned()
+        })
+    };
+    let place = |record: &Record| {
+        format!(
+            "record {} of partition {}, written at {} by {}",
+            record.offset,
+            record.partition,
+            record.timestamp_ms,
+            life(record)
+        )
+    };
+    let mut first = BTreeMap::new();
+    let mut found = Vec::new();
+    for record in records {
+        let Some(value) = &record.value else { continue };
+        let value: Value = serde_json::from_slice(value).unwrap_or_default();
+        let source = (
+            value["source"]["txId"].to_string(),
+            value["source"]["lsn"].to_string(),
+            value["op"].to_string(),
+            record.key.clone(),
+        );
+        let here = place(record);
+        match first.get(&source) {
+            Some(before) => found.push(format!("{here} repeats {before}")),
+            None => drop(first.insert(source, here)),
+        }
+    }
+    found
 }
 
 pub(crate) fn changes(records: &[Record]) -> Result<Vec<RowChange>> {

@@ -27,6 +27,7 @@ mod publication;
 mod refusals;
 mod replication_options;
 mod resume;
+mod schemas;
 mod shutdown;
 mod slots;
 mod snapshot;

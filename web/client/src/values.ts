@@ -40,6 +40,9 @@ const INFINITIES = new Map<bigint, string>([
 const DATE_INFINITIES = new Map<bigint, string>([
   [-2147472692n, "infinity"],
   [-2147472691n, "-infinity"],
+  // Rows of a snapshot, where Debezium reads dates by another way.
+  [-622191234n, "infinity"],
+  [-625821272n, "-infinity"],
 ]);
 
 const SEMANTICS: Record<string, Semantic> = {
@@ -79,6 +82,8 @@ const CONNECT_TYPES: Record<string, Semantic> = {
   int16: { kind: "number" },
   int32: { kind: "number" },
   int64: { kind: "number", decode: int64 },
+  float: { kind: "number", decode: float },
+  double: { kind: "number", decode: float },
   float32: { kind: "number", decode: float },
   float64: { kind: "number", decode: float },
   boolean: { kind: "boolean" },

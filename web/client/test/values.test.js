@@ -40,6 +40,8 @@ test("dates are right for all of PostgreSQL's years", () => {
   assert.equal(text(DATE, "2932897"), "+10000-01-01");
   assert.equal(text(DATE, "2145042905"), "+5874897-12-31");
   assert.equal(text(DATE, "-2147472692"), "infinity");
+  assert.equal(text(DATE, "-622191234"), "infinity");
+  assert.equal(text(DATE, "-625821272"), "-infinity");
 });
 
 test("timestamps keep their microseconds", () => {
@@ -82,6 +84,8 @@ test("arrays are decoded item by item", () => {
 test("floats that JSON cannot write are numbers again", () => {
   assert.equal(decode({ type: "float64" }, "NaN"), NaN);
   assert.equal(decode({ type: "float32" }, "-Infinity"), -Infinity);
+  assert.equal(decode({ type: "double" }, "NaN"), NaN);
+  assert.equal(decode({ type: "float" }, "Infinity"), Infinity);
 });
 
 test("null stays null and comes last", () => {

@@ -23,8 +23,6 @@ use crate::{
 pub(super) enum Step {
     /// It was told to stop.
     Stop,
-    /// Open once more: something was done that the rest builds on.
-    Again,
     /// Nothing is to be streamed.
     Idle,
     /// Changes flow.
@@ -98,6 +96,7 @@ impl Connector {
             slot: self.config.slot_name.clone(),
             snapshot_done: true,
             confirmed: resume.confirmed.0,
+            generation: before.generation,
             offsets: before.offsets.clone(),
             mark: before.mark,
         }
@@ -140,6 +139,7 @@ impl Connector {
             slot: self.config.slot_name.clone(),
             snapshot_done: false,
             confirmed: 0,
+            generation: 0,
             offsets: BTreeMap::new(),
             mark: None,
         };
@@ -186,7 +186,7 @@ impl Connector {
     async fn read_first(
         &mut self,
         before: State,
-        state: State,
+        mut state: State,
         reader: SnapshotReader,
         pipeline: &mut Option<Pipeline>,
         store: &StateStore,
@@ -194,14 +194,24 @@ impl Connector {
         // Whoever still has the topics' partitions gives them back first.
         *pipeline = None;
         let gap = match before.snapshot_done {
-            true => Before::Gap,
+            true => {
+                // What an older capture may yet write down is not of this history.
+                state.generation += 1;
+                Before::Gap
+            }
             false => {
                 snapshot::discard(self.metadata.log(), store)?;
                 Before::Nothing
             }
         };
         *pipeline = Some(self.pipeline(&before)?);
-        self.carry(reader, gap, state, pipeline, store).await
+        let Some((state, reader)) = self.carry(reader, gap, state, pipeline, store).await? else {
+            return Ok(Step::Stop);
+        };
+        Ok(match reader.into_stream().await? {
+            Some(stream) => Step::Stream(state, Box::new(stream)),
+            None => Step::Idle,
+        })
     }
 
     /// The tables are asked for once more: all changes up to the moment of the snapshot, then the snapshot.
@@ -221,11 +231,18 @@ impl Connector {
         };
         stream.end_at(reader.consistent_point());
         let open = pipeline.as_mut().expect("what is open has its pipeline");
-        open.stream(stream, store, &mut state, &mut self.stop).await?;
-        if *self.stop.borrow() {
+        // It keeps the slot while the tables are read, so that no other capture goes on meanwhile.
+        let Some(mut stream) = open.stream(stream, store, &mut state, &mut self.stop).await? else {
             return Ok(Step::Stop);
+        };
+        stream.go_on();
+        match self.carry(reader, Before::Nothing, state, pipeline, store).await? {
+            Some((state, _)) => Ok(Step::Stream(state, Box::new(stream))),
+            None => {
+                stream.close().await;
+                Ok(Step::Stop)
+            }
         }
-        self.carry(reader, Before::Nothing, state, pipeline, store).await
     }
 
     /// `snapshot.mode=initial_only`: the tables, and neither slot nor publication.
@@ -247,6 +264,7 @@ impl Connector {
             slot: self.config.slot_name.clone(),
             snapshot_done: false,
             confirmed: 0,
+            generation: 0,
             offsets: BTreeMap::new(),
             mark: None,
         };
@@ -256,7 +274,7 @@ impl Connector {
         self.read_first(before, state, reader, pipeline, store).await
     }
 
-    /// Carries the snapshot into the log and writes down that it is there.
+    /// Carries the snapshot into the log and writes down that it is there. `None`: told to stop.
     async fn carry(
         &mut self,
         mut reader: SnapshotReader,
@@ -264,14 +282,14 @@ impl Connector {
         mut state: State,
         pipeline: &mut Option<Pipeline>,
         store: &StateStore,
-    ) -> Result<Step, ConnectorError> {
+    ) -> Result<Option<(State, SnapshotReader)>, ConnectorError> {
         self.status.set(ConnectorState::Snapshot { rows: 0 });
         let open = pipeline.as_mut().expect("a snapshot has its pipeline");
         let carried = snapshot::carry(&mut reader, open, before, &self.config, &self.status, &mut self.stop).await;
         let carried = carried.map_err(|error| open.under_way.explain(error));
         match carried {
             Ok(true) => {}
-            Ok(false) => return Ok(Step::Stop),
+            Ok(false) => return Ok(None),
             Err(error) => {
                 // What of it was appended belongs to no later snapshot.
                 *pipeline = None;
@@ -283,9 +301,6 @@ impl Connector {
         open.note_ends(&mut state)?;
         store.save(&state).await?;
         self.is_first_open = false;
-        match reader.into_stream().await? {
-            Some(stream) => Ok(Step::Stream(state, Box::new(stream))),
-            None => Ok(Step::Again),
-        }
+        Ok(Some((state, reader)))
     }
 }

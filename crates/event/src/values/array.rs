@@ -1,7 +1,8 @@
 //! PostgreSQL's array text, `{a,"b c",NULL}`, as JSON arrays.
 //!
 //! Lower bounds are dropped. Debezium has nothing sensible for arrays of several dimensions (it delivers nulls or Java
-//! object identities); here they are arrays of arrays.
+//! object identities); here they are arrays of arrays, or one array of all elements where a schema stands beside them,
+//! which can say one dimension only.
 
 use std::borrow::Cow;
 
@@ -11,11 +12,19 @@ use crate::{converter::Converter, notation::Notation};
 /// PostgreSQL's `MAXDIM`; also keeps hostile text from exhausting the stack.
 const DIMENSIONS_MAX: usize = 6;
 
-/// Writes the array with each element converted by `element`.
-pub(crate) fn write<N: Notation>(text: &[u8], element: &Converter, out: &mut Vec<u8>) -> Written {
+/// Writes the array with each element converted by `element`; `flat` if arrays in it are told as one.
+pub(crate) fn write<N: Notation>(
+    text: &[u8],
+    element: &Converter,
+    delimiter: u8,
+    flat: bool,
+    out: &mut Vec<u8>,
+) -> Written {
     let mut parser = Parser {
         rest: without_bounds(text)?,
         element,
+        delimiter,
+        flat,
         fidelity: Fidelity::Exact,
     };
     parser.array::<N>(DIMENSIONS_MAX, out)?;
@@ -38,6 +47,8 @@ fn without_bounds(text: &[u8]) -> Result<&[u8], Unconvertible> {
 struct Parser<'a> {
     rest: &'a [u8],
     element: &'a Converter,
+    delimiter: u8,
+    flat: bool,
     fidelity: Fidelity,
 }
 
@@ -52,7 +63,10 @@ impl<'a> Parser<'a> {
         if dimensions == 0 || !self.take(b'{') {
             return Err(Unconvertible);
         }
-        out.push(b'[');
+        let brackets = !self.flat || dimensions == DIMENSIONS_MAX;
+        if brackets {
+            out.push(b'[');
+        }
         if !self.take(b'}') {
             loop {
                 match self.rest.first() {
@@ -62,13 +76,15 @@ impl<'a> Parser<'a> {
                 if self.take(b'}') {
                     break;
                 }
-                if !self.take(b',') {
+                if !self.take(self.delimiter) {
                     return Err(Unconvertible);
                 }
                 out.push(b',');
             }
         }
-        out.push(b']');
+        if brackets {
+            out.push(b']');
+        }
         Ok(())
     }
 
@@ -105,7 +121,7 @@ impl<'a> Parser<'a> {
     }
 
     fn until_separator(&mut self) -> Result<&'a [u8], Unconvertible> {
-        let separator = |byte: &u8| matches!(byte, b',' | b'}' | b'{' | b'"' | b'\\');
+        let separator = |byte: &u8| *byte == self.delimiter || matches!(byte, b'}' | b'{' | b'"' | b'\\');
         let end = self.rest.iter().position(separator).ok_or(Unconvertible)?;
         let raw = &self.rest[..end];
         self.rest = &self.rest[end..];

@@ -136,7 +136,7 @@ pub(crate) fn take_clock(text: &[u8]) -> Result<(i64, &[u8]), Unconvertible> {
 }
 
 /// One to six digits, as microseconds.
-fn take_fraction(text: &[u8]) -> Result<(i64, &[u8]), Unconvertible> {
+pub(crate) fn take_fraction(text: &[u8]) -> Result<(i64, &[u8]), Unconvertible> {
     let digits = text.iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
     if digits == 0 {
         return Err(Unconvertible);

@@ -3,8 +3,8 @@
 //! Up to 38 digits fit into 128 bits; beyond that the number is built in limbs. PostgreSQL's largest numeric has
 //! 147,456 digits.
 
-use super::{Fidelity, Unconvertible, Written, binary::push_base64};
-use crate::notation::Notation;
+use super::{Fidelity, Unconvertible, Written, binary::push_base64, float};
+use crate::{DecimalMode, notation::Notation};
 
 /// Digits that always fit into an `i128`.
 const FAST_DIGITS_MAX: usize = 38;
@@ -83,15 +83,108 @@ pub(crate) fn write_variable_scale(text: &[u8], out: &mut Vec<u8>) -> Written {
     Ok(Fidelity::Exact)
 }
 
-/// `money` as the C locale prints it: `-$1,234.56`.
-pub(crate) fn write_money<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Written {
-    const SCALE: i32 = 2;
-    let mut plain = [0; 40];
+/// `numeric` as a double (`decimal.handling.mode=double`).
+pub(crate) fn write_double<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Written {
+    if let Some(word) = float::special(text) {
+        N::special_number(word, out);
+        return Ok(Fidelity::Exact);
+    }
+    Parts::parse(text)?;
+    let text = std::str::from_utf8(text).map_err(|_| Unconvertible)?;
+    let number: f64 = text.parse().map_err(|_| Unconvertible)?;
+    if number.is_finite() {
+        float::push_double(number, out);
+    } else {
+        N::special_number(if number > 0.0 { "Infinity" } else { "-Infinity" }, out);
+    }
+    Ok(Fidelity::Exact)
+}
+
+/// `numeric` in plain notation (`decimal.handling.mode=string`), with the column's scale if it has one. NaN and the
+/// infinities are the names of Debezium's constants.
+pub(crate) fn write_text<N: Notation>(text: &[u8], scale: Option<i32>, out: &mut Vec<u8>) -> Written {
+    let constant: &[u8] = match float::special(text) {
+        Some("NaN") => b"NAN",
+        Some("Infinity") => b"POSITIVE_INFINITY",
+        Some(_) => b"NEGATIVE_INFINITY",
+        None => return write_plain(&Parts::parse(text)?, scale, out),
+    };
+    Ok(N::string(constant, out))
+}
+
+fn write_plain(parts: &Parts<'_>, scale: Option<i32>, out: &mut Vec<u8>) -> Written {
+    let scale = scale.unwrap_or(parts.fraction.len() as i32);
+    let _lost_no_digits = parts.unscaled(scale)?;
+    let digits = usize::try_from(scale).unwrap_or(0);
+    let kept = parts.fraction.len().min(digits);
+    out.push(b'"');
+    if parts.negative {
+        out.push(b'-');
+    }
+    out.extend_from_slice(if parts.whole.is_empty() { b"0" } else { parts.whole });
+    if digits > 0 {
+        out.push(b'.');
+        out.extend_from_slice(&parts.fraction[..kept]);
+        out.extend(std::iter::repeat_n(b'0', digits - kept));
+    }
+    out.push(b'"');
+    Ok(Fidelity::Exact)
+}
+
+/// Longest text of money: `-$92,233,720,368,547,758.08`; a locale's own words may be longer.
+const MONEY_BYTES_MAX: usize = 40;
+
+/// `money` as the C locale prints it: `-$1,234.56`, brought to `fraction_digits`.
+pub(crate) fn write_money<N: Notation>(
+    text: &[u8],
+    mode: DecimalMode,
+    fraction_digits: Option<u16>,
+    out: &mut Vec<u8>,
+) -> Written {
+    let mut plain = [0; MONEY_BYTES_MAX];
     let kept = text.iter().filter(|byte| !matches!(byte, b'$' | b','));
     let length = kept.clone().count();
     let plain = plain.get_mut(..length).ok_or(Unconvertible)?;
     plain.iter_mut().zip(kept).for_each(|(place, &byte)| *place = byte);
-    write_decimal::<N>(plain, SCALE, out)
+    let scale = fraction_digits.map(i32::from);
+    match mode {
+        DecimalMode::Double => write_double::<N>(plain, out),
+        DecimalMode::String => write_text::<N>(plain, scale, out),
+        DecimalMode::Precise => match scale {
+            Some(scale) => write_rounded::<N>(&Parts::parse(plain)?, scale, out),
+            None => Err(Unconvertible),
+        },
+    }
+}
+
+/// Half away from zero, as Debezium rounds money to fewer digits than PostgreSQL has.
+fn write_rounded<N: Notation>(parts: &Parts<'_>, scale: i32, out: &mut Vec<u8>) -> Written {
+    let kept = usize::try_from(scale).unwrap_or(0);
+    let Some(&first_lost) = parts.fraction.get(kept) else {
+        return write_scaled::<N>(parts, scale, out);
+    };
+    let (mut whole, mut fraction) = (parts.whole.to_vec(), parts.fraction[..kept].to_vec());
+    if first_lost >= b'5' && increment(&mut fraction) && increment(&mut whole) {
+        whole.insert(0, b'1');
+    }
+    let rounded = Parts {
+        negative: parts.negative,
+        whole: &whole,
+        fraction: &fraction,
+    };
+    write_scaled::<N>(&rounded, scale, out)
+}
+
+/// Adds one to the digits; true if a one goes on to the digits before.
+fn increment(digits: &mut [u8]) -> bool {
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return false;
+        }
+        *digit = b'0';
+    }
+    true
 }
 
 fn write_scaled<N: Notation>(parts: &Parts<'_>, scale: i32, out: &mut Vec<u8>) -> Written {
@@ -271,13 +364,47 @@ mod tests {
     }
 
     #[test]
-    fn money_is_a_decimal_of_scale_two() {
-        let money = |text: &str| {
+    fn money_has_the_digits_that_are_asked_for() {
+        let money = |text: &str, mode, digits| {
             let mut out = Vec::new();
-            write_money::<HeaderText>(text.as_bytes(), &mut out).unwrap();
+            write_money::<HeaderText>(text.as_bytes(), mode, digits, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(money("-$1,234.56"), "-1234.56");
-        assert_eq!(money("$92,233,720,368,547,758.07"), "92233720368547758.07");
+        let precise = |text, digits| money(text, DecimalMode::Precise, Some(digits));
+        assert_eq!(precise("-$1,234.56", 2), "-1234.56");
+        assert_eq!(precise("$92,233,720,368,547,758.07", 2), "92233720368547758.07");
+        assert_eq!(precise("$12.34", 4), "12.3400");
+        assert_eq!(precise("$12.50", 0), "13");
+        assert_eq!(precise("-$9.95", 1), "-10.0");
+        assert_eq!(precise("$0.04", 1), "0.0");
+        assert_eq!(money("-$1,234.50", DecimalMode::String, None), "\"-1234.50\"");
+        assert_eq!(money("-$1,234.50", DecimalMode::Double, None), "-1234.5");
+    }
+
+    #[test]
+    fn numerics_are_doubles_or_plain_text_where_that_is_asked_for() {
+        let double = |text: &str| {
+            let mut out = Vec::new();
+            write_double::<Json>(text.as_bytes(), &mut out).ok()?;
+            String::from_utf8(out).ok()
+        };
+        assert_eq!(double("1.10").as_deref(), Some("1.1"));
+        assert_eq!(double("NaN").as_deref(), Some("\"NaN\""));
+        assert_eq!(double("-Infinity").as_deref(), Some("\"-Infinity\""));
+        assert_eq!(double(&"9".repeat(400)).as_deref(), Some("\"Infinity\""));
+        assert_eq!(double("1e5"), None);
+        let plain = |text: &str, scale| {
+            let mut out = Vec::new();
+            write_text::<Json>(text.as_bytes(), scale, &mut out).ok()?;
+            String::from_utf8(out).ok()
+        };
+        assert_eq!(plain("1.10", Some(2)).as_deref(), Some("\"1.10\""));
+        assert_eq!(plain("5", Some(2)).as_deref(), Some("\"5.00\""));
+        assert_eq!(plain("-0.0000001", None).as_deref(), Some("\"-0.0000001\""));
+        assert_eq!(plain("12300", Some(-2)).as_deref(), Some("\"12300\""));
+        assert_eq!(plain("NaN", None).as_deref(), Some("\"NAN\""));
+        assert_eq!(plain("Infinity", None).as_deref(), Some("\"POSITIVE_INFINITY\""));
+        assert_eq!(plain("-Infinity", None).as_deref(), Some("\"NEGATIVE_INFINITY\""));
+        assert_eq!(plain("1.234", Some(2)), None);
     }
 }

@@ -18,7 +18,8 @@ fn parse<F: std::str::FromStr>(text: &[u8]) -> Result<F, Unconvertible> {
     }
 }
 
-fn special(text: &[u8]) -> Option<&'static str> {
+/// Java's word for what is no number.
+pub(crate) fn special(text: &[u8]) -> Option<&'static str> {
     match text {
         b"NaN" => Some("NaN"),
         b"Infinity" => Some("Infinity"),

@@ -5,7 +5,7 @@ use super::{
     binary::{nibble, push_base64},
     float,
 };
-use crate::notation::Notation;
+use crate::notation::{HeaderText, Notation};
 
 /// `(x,y)` as `{"x":…,"y":…,"wkb":…,"srid":null}`.
 pub(crate) fn write_point<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Written {
@@ -22,6 +22,24 @@ pub(crate) fn write_point<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Writte
     push_base64(&point_wkb(coordinate(x)?, coordinate(y)?), out);
     out.extend_from_slice(b"\",\"srid\":null}");
     Ok(Fidelity::Exact)
+}
+
+/// A geometric value with its numbers as Java prints doubles: `((2,2),(0,0))` is `((2.0,2.0),(0.0,0.0))`.
+pub(crate) fn java_text(text: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+    let mut out = Vec::with_capacity(text.len() * 2);
+    let is_number = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        if !is_number(first) {
+            out.push(*first);
+            rest = after;
+            continue;
+        }
+        let end = rest.iter().position(|byte| !is_number(byte)).unwrap_or(rest.len());
+        float::write_double::<HeaderText>(&rest[..end], &mut out)?;
+        rest = &rest[end..];
+    }
+    Ok(out)
 }
 
 fn coordinate(text: &[u8]) -> Result<f64, Unconvertible> {
@@ -77,4 +95,23 @@ fn srid(ewkb: &[u8]) -> Result<Option<i32>, Unconvertible> {
     }
     let (srid, _) = rest.split_first_chunk().ok_or(Unconvertible)?;
     Ok(Some(word(srid).cast_signed()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn geometric_text_has_javas_numbers() {
+        for (text, expected) in [
+            ("(2,2),(0,0)", "(2.0,2.0),(0.0,0.0)"),
+            ("<(10,20),10>", "<(10.0,20.0),10.0>"),
+            ("{1,-2.5,1e+30}", "{1.0,-2.5,1.0E30}"),
+            ("[(0,0),(1,NaN)]", "[(0.0,0.0),(1.0,NaN)]"),
+            ("", ""),
+        ] {
+            assert_eq!(java_text(text.as_bytes()).unwrap(), expected.as_bytes());
+        }
+        assert_eq!(java_text(b"(a,b)"), Err(Unconvertible));
+    }
 }

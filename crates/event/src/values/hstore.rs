@@ -1,4 +1,4 @@
-//! hstore as JSON text (`hstore.handling.mode=json`), its keys in the order in which a Java `HashMap` walks them.
+//! hstore as JSON text or as a map (`hstore.handling.mode`), its keys in the order in which a Java `HashMap` walks them.
 //!
 //! The order is part of the bytes; buckets that Java turns into trees (eight colliding keys) keep insertion order here.
 
@@ -11,26 +11,35 @@ struct Pair {
 }
 
 /// Writes `"k"=>"v", "n"=>NULL` as the string `{"k":"v","n":null}`.
-pub(crate) fn write<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Written {
-    let mut pairs = parse(text)?;
+pub(crate) fn write_json<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Written {
+    let mut object = Vec::with_capacity(text.len() + 2);
+    let fidelity = write_object(parse(text)?, push_text, &mut object);
+    Ok(worse(fidelity, N::string(&object, out)))
+}
+
+/// The same as the object itself.
+pub(crate) fn write_map<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Written {
+    Ok(write_object(parse(text)?, N::string, out))
+}
+
+fn write_object(mut pairs: Vec<Pair>, string: fn(&[u8], &mut Vec<u8>) -> Fidelity, out: &mut Vec<u8>) -> Fidelity {
     let buckets = java_capacity(pairs.len());
     pairs.sort_by_key(|pair| java_spread_hash(&String::from_utf8_lossy(&pair.key)) & (buckets - 1));
-    let mut object = Vec::with_capacity(text.len() + 2);
-    object.push(b'{');
+    out.push(b'{');
     let mut fidelity = Fidelity::Exact;
     for (place, pair) in pairs.iter().enumerate() {
         if place > 0 {
-            object.push(b',');
+            out.push(b',');
         }
-        fidelity = worse(fidelity, push_text(&pair.key, &mut object));
-        object.push(b':');
+        fidelity = worse(fidelity, string(&pair.key, out));
+        out.push(b':');
         match &pair.value {
-            Some(value) => fidelity = worse(fidelity, push_text(value, &mut object)),
-            None => object.extend_from_slice(b"null"),
+            Some(value) => fidelity = worse(fidelity, string(value, out)),
+            None => out.extend_from_slice(b"null"),
         }
     }
-    object.push(b'}');
-    Ok(worse(fidelity, N::string(&object, out)))
+    out.push(b'}');
+    fidelity
 }
 
 fn worse(one: Fidelity, other: Fidelity) -> Fidelity {
@@ -102,7 +111,7 @@ mod tests {
     #[test]
     fn keys_come_in_the_order_of_a_java_hash_map() {
         let mut out = Vec::new();
-        write::<Json>(br#""key4"=>"val4", "key5"=>NULL, "a\"b"=>"\\""#, &mut out).unwrap();
+        write_json::<Json>(br#""key4"=>"val4", "key5"=>NULL, "a\"b"=>"\\""#, &mut out).unwrap();
         let text: String = serde_json::from_slice(&out).unwrap();
         // "key4".hashCode() ends in ...f4, "key5" in ...f5 after spreading; the third lies before both.
         let order = |key: &str| java_spread_hash(key) & 15;
@@ -114,6 +123,16 @@ mod tests {
             text.contains(r#""a\"b":"\\""#) && text.contains(r#""key5":null"#),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_map_has_the_same_members_in_the_same_order() {
+        let text = br#""key4"=>"val4", "key5"=>NULL, "a\"b"=>"\\""#;
+        let (mut json, mut map) = (Vec::new(), Vec::new());
+        write_json::<Json>(text, &mut json).unwrap();
+        write_map::<Json>(text, &mut map).unwrap();
+        let json: String = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json.as_bytes(), map);
     }
 
     #[test]
@@ -135,7 +154,7 @@ mod tests {
             "\"a\"=>\"b\"\"c\"=>\"d\"",
             "\"a",
         ] {
-            assert!(write::<Json>(text.as_bytes(), &mut Vec::new()).is_err(), "{text}");
+            assert!(write_json::<Json>(text.as_bytes(), &mut Vec::new()).is_err(), "{text}");
         }
     }
 }

@@ -1,43 +1,51 @@
 //! Dates, times and timestamps, as numbers since 1970 or as text in UTC.
 //!
-//! Infinite and very old values follow what Debezium 3.6.1 streams (the specification's section 2.3), not its snapshot.
+//! Infinite and very old values follow Debezium 3.6.1 (the specification's section 2.3): its stream, its snapshot and
+//! its defaults each read a date in another way.
 
 use super::{
     Fidelity, Unconvertible, Written,
     calendar::{CivilDate, MICROS_PER_DAY, MICROS_PER_SECOND, SECONDS_PER_DAY, take_clock, take_date, take_offset},
 };
 
-/// What a number counts.
+/// How a time or timestamp is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub(crate) enum TimeForm {
     Milliseconds,
     Microseconds,
+    Nanoseconds,
+    /// ISO 8601 in UTC.
+    Iso,
 }
 
-impl Unit {
-    /// Times with up to three fraction digits are told in milliseconds (`time.precision.mode=adaptive`).
-    pub(crate) fn adaptive(fraction_digits: i32) -> Unit {
-        if (0..=3).contains(&fraction_digits) {
-            Unit::Milliseconds
-        } else {
-            Unit::Microseconds
-        }
-    }
-
-    fn of_micros(self, micros: i64) -> i64 {
-        match self {
-            Unit::Milliseconds => micros.div_euclid(1000),
-            Unit::Microseconds => micros,
-        }
-    }
+/// Who reads a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DateReading {
+    /// As it is; infinity is a day outside of all calendars.
+    Stream,
+    /// The JDBC driver's own class: without its era, infinity at the end of 64 bits of milliseconds.
+    Snapshot,
+    /// Java's least and greatest day for infinity.
+    Default,
 }
 
-/// pgjdbc's stand-ins for infinity (`PGStatement.DATE_POSITIVE_INFINITY` and its kin) as they come out of Debezium:
-/// milliseconds for timestamps, days wrapped into 32 bits for dates.
+/// What Debezium has for infinite timestamps: the JDBC driver's stand-ins, in milliseconds and as a moment.
 const TIMESTAMP_INFINITY_MS: i64 = 9_223_372_036_825_200;
 const TIMESTAMP_MINUS_INFINITY_MS: i64 = -9_223_372_036_832_400;
-const DATE_INFINITY_DAYS: i64 = -2_147_472_692;
-const DATE_MINUS_INFINITY_DAYS: i64 = -2_147_472_691;
+const TIMESTAMP_INFINITY_ISO: &[u8] = b"\"+294247-01-10T04:00:25.2Z\"";
+const TIMESTAMP_MINUS_INFINITY_ISO: &[u8] = b"\"-290308-12-21T19:59:27.6Z\"";
+
+/// And for infinite dates: days, which go out in the lower 32 bits.
+const fn infinite_days(reading: DateReading) -> (i64, i64) {
+    match reading {
+        // 5877611-06-22 BC and the day before, on purpose or not.
+        DateReading::Stream => (-2_147_472_692, -2_147_472_691),
+        // +292278994-08-16 and +292269055-12-02, whose era got lost.
+        DateReading::Snapshot => (106_751_991_166, 106_748_361_128),
+        // +999999999-12-31 and -999999999-01-01.
+        DateReading::Default => (365_241_780_471, -365_243_219_162),
+    }
+}
 
 fn number(number: i64, out: &mut Vec<u8>) -> Written {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
@@ -53,42 +61,98 @@ fn with_era(date: CivilDate, rest: &[u8]) -> Result<CivilDate, Unconvertible> {
     }
 }
 
-/// Days since 1970.
-pub(crate) fn write_date(text: &[u8], out: &mut Vec<u8>) -> Written {
+/// Days since 1970, or `"2017-09-15Z"`.
+pub(crate) fn write_date(text: &[u8], iso: bool, reading: DateReading, out: &mut Vec<u8>) -> Written {
     let days = match text {
-        b"infinity" => DATE_INFINITY_DAYS,
-        b"-infinity" => DATE_MINUS_INFINITY_DAYS,
+        b"infinity" => infinite_days(reading).0,
+        b"-infinity" => infinite_days(reading).1,
         _ => {
             let (date, rest) = take_date(text)?;
-            with_era(date, rest)?.days()
+            let real = with_era(date, rest)?;
+            match reading {
+                // A day that only the year before Christ had is left where it is.
+                DateReading::Snapshot => date.checked().unwrap_or(real).days(),
+                DateReading::Stream | DateReading::Default => real.days(),
+            }
         }
     };
-    number(days, out)
+    if !iso {
+        return number((days as i32).into(), out);
+    }
+    out.push(b'"');
+    push_date(CivilDate::from_days(days), out);
+    out.extend_from_slice(b"Z\"");
+    Ok(Fidelity::Exact)
 }
 
-/// Time of day; 24:00:00 is a whole day.
-pub(crate) fn write_time(text: &[u8], unit: Unit, out: &mut Vec<u8>) -> Written {
+/// Time of day; 24:00:00 is a whole day, but in ISO 8601 no time at all.
+pub(crate) fn write_time(text: &[u8], form: TimeForm, out: &mut Vec<u8>) -> Written {
     let (micros, rest) = take_clock(text)?;
     if !rest.is_empty() {
         return Err(Unconvertible);
     }
-    number(unit.of_micros(micros), out)
+    match form {
+        TimeForm::Milliseconds => number(micros / 1000, out),
+        TimeForm::Microseconds => number(micros, out),
+        TimeForm::Nanoseconds => number(micros * 1000, out),
+        TimeForm::Iso => {
+            out.push(b'"');
+            push_clock_and_fraction(micros % MICROS_PER_DAY, out);
+            out.extend_from_slice(b"Z\"");
+            Ok(Fidelity::Exact)
+        }
+    }
 }
 
 /// Time since 1970, the text taken as UTC.
-pub(crate) fn write_timestamp(text: &[u8], unit: Unit, out: &mut Vec<u8>) -> Written {
-    let per_millisecond = if unit == Unit::Microseconds { 1000 } else { 1 };
-    let value = match text {
-        b"infinity" => TIMESTAMP_INFINITY_MS * per_millisecond,
-        b"-infinity" => TIMESTAMP_MINUS_INFINITY_MS * per_millisecond,
-        _ => {
-            let (date, micros, rest) = take_date_and_clock(text)?;
-            let days = with_era(date, rest)?.days();
-            let midnight = days.checked_mul(MICROS_PER_DAY).ok_or(Unconvertible)?;
-            unit.of_micros(midnight.checked_add(micros).ok_or(Unconvertible)?)
-        }
+pub(crate) fn write_timestamp(text: &[u8], form: TimeForm, out: &mut Vec<u8>) -> Written {
+    if let b"infinity" | b"-infinity" = text {
+        return write_infinite_timestamp(text == b"infinity", form, out);
+    }
+    let (date, micros, rest) = take_date_and_clock(text)?;
+    let date = with_era(date, rest)?;
+    match form {
+        TimeForm::Iso => write_iso_timestamp(date.days(), micros, out),
+        TimeForm::Milliseconds => number(date.days() * (MICROS_PER_DAY / 1000) + micros / 1000, out),
+        TimeForm::Microseconds => number(since_1970(date, MICROS_PER_DAY, micros)?, out),
+        TimeForm::Nanoseconds => number(since_1970(date, MICROS_PER_DAY * 1000, micros * 1000)?, out),
+    }
+}
+
+/// An error beyond 64 bits, and (as in Debezium) on the day in which they begin.
+fn since_1970(date: CivilDate, per_day: i64, in_day: i64) -> Result<i64, Unconvertible> {
+    let midnight = date.days().checked_mul(per_day).ok_or(Unconvertible)?;
+    midnight.checked_add(in_day).ok_or(Unconvertible)
+}
+
+fn write_infinite_timestamp(positive: bool, form: TimeForm, out: &mut Vec<u8>) -> Written {
+    let milliseconds = if positive {
+        TIMESTAMP_INFINITY_MS
+    } else {
+        TIMESTAMP_MINUS_INFINITY_MS
     };
-    number(value, out)
+    match form {
+        TimeForm::Milliseconds => number(milliseconds, out),
+        TimeForm::Microseconds => number(milliseconds * 1000, out),
+        TimeForm::Nanoseconds => number(if positive { i64::MAX } else { i64::MIN }, out),
+        TimeForm::Iso => {
+            out.extend_from_slice(if positive {
+                TIMESTAMP_INFINITY_ISO
+            } else {
+                TIMESTAMP_MINUS_INFINITY_ISO
+            });
+            Ok(Fidelity::Exact)
+        }
+    }
+}
+
+fn write_iso_timestamp(days: i64, micros: i64, out: &mut Vec<u8>) -> Written {
+    out.push(b'"');
+    push_date(CivilDate::from_days(days + micros / MICROS_PER_DAY), out);
+    out.push(b'T');
+    push_clock_and_fraction(micros % MICROS_PER_DAY, out);
+    out.extend_from_slice(b"Z\"");
+    Ok(Fidelity::Exact)
 }
 
 fn take_date_and_clock(text: &[u8]) -> Result<(CivilDate, i64, &[u8]), Unconvertible> {
@@ -146,10 +210,14 @@ pub(crate) fn write_zoned_time(text: &[u8], out: &mut Vec<u8>) -> Written {
     }
     let micros = (micros - offset % SECONDS_PER_DAY * MICROS_PER_SECOND).rem_euclid(MICROS_PER_DAY);
     out.push(b'"');
-    push_clock(micros, out);
-    push_needed_fraction(micros % MICROS_PER_SECOND, out);
+    push_clock_and_fraction(micros, out);
     out.extend_from_slice(b"Z\"");
     Ok(Fidelity::Exact)
+}
+
+fn push_clock_and_fraction(micros: i64, out: &mut Vec<u8>) {
+    push_clock(micros, out);
+    push_needed_fraction(micros % MICROS_PER_SECOND, out);
 }
 
 fn push_two(number: i64, out: &mut Vec<u8>) {

@@ -27,13 +27,7 @@ pub(crate) const VECTOR: u32 = 50_010;
 pub(crate) const MOOD_DOMAIN: u32 = 50_011;
 
 pub(crate) fn options() -> EventOptions {
-    EventOptions {
-        topic_prefix: "tp".into(),
-        database: "appdb".into(),
-        tombstones_on_delete: true,
-        unavailable_value_placeholder: "__debezium_unavailable_value".into(),
-        run_id: "01a20628-5c5b-7786-839f-fdc321293bb9".into(),
-    }
+    EventOptions::new("tp", "appdb", "01a20628-5c5b-7786-839f-fdc321293bb9")
 }
 
 pub(crate) fn catalog() -> TypeCatalog {
@@ -81,6 +75,25 @@ pub(crate) fn catalog() -> TypeCatalog {
     insert(GEOMETRY, "geometry", PgTypeKind::Base);
     insert(VECTOR, "vector", PgTypeKind::Base);
     insert(PAIR, "pair", PgTypeKind::Composite);
+    for (oid, name) in [
+        (50_012, "halfvec"),
+        (50_013, "sparsevec"),
+        (50_014, "ltree"),
+        (50_015, "isbn"),
+        (50_016, "geography"),
+    ] {
+        insert(oid, name, PgTypeKind::Base);
+    }
+    for (oid, name, element) in [
+        (50_017, "_hstore", HSTORE),
+        (50_018, "_vector", VECTOR),
+        (50_019, "_geometry", GEOMETRY),
+        (50_020, "_isbn", 50_015),
+        (1020, "_box", 603),
+        (3643, "_tsvector", 3614),
+    ] {
+        insert(oid, name, PgTypeKind::Array(element));
+    }
     types
 }
 
@@ -162,11 +175,50 @@ pub(crate) fn value_of(record: &Record) -> serde_json::Value {
     serde_json::from_str(record.value.as_deref().expect("the record has a value")).expect("values are JSON")
 }
 
+/// A type by the name that the golden file uses.
+fn oid(name: &str) -> u32 {
+    let names = include_str!("../golden/type_oids.json");
+    let names: serde_json::Value = serde_json::from_str(names).expect("golden/type_oids.json is JSON");
+    names[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{name} is in golden/type_oids.json")) as u32
+}
+
+/// `numeric(5,2)`, `timestamp(3)[]`, `bit(9)`: oid and modifier.
+pub(crate) fn type_of(words: &str) -> (u32, i32) {
+    let array = words.ends_with("[]");
+    let words = words.trim_end_matches("[]");
+    let (name, modifier) = match words.split_once('(') {
+        None => (words, -1),
+        Some((name, numbers)) => (name, modifier(name, numbers.trim_end_matches(')'))),
+    };
+    (
+        oid(&if array { format!("{name}[]") } else { name.to_owned() }),
+        modifier,
+    )
+}
+
+fn modifier(name: &str, numbers: &str) -> i32 {
+    let numbers: Vec<i32> = numbers
+        .split(',')
+        .map(|number| number.parse().expect("a type modifier"))
+        .collect();
+    match (name, numbers[..].as_ref()) {
+        ("numeric", [precision, scale]) => (precision << 16 | scale & 0x7ff) + 4,
+        (_, [length]) => *length,
+        _ => panic!("modifiers of {name}"),
+    }
+}
+
 /// What stands after `"name":` in the row after an insert of one cell.
 pub(crate) fn delivered(column: ColumnDescription, cell: Cell<'_>) -> String {
     let table = table("t", vec![column], &[]);
     let records = encode(&table, Operation::Insert(&[cell]), 0);
-    let value = records[0].value.clone().expect("an insert has a value");
+    column_after(records[0].value.as_deref().expect("an insert has a value"))
+}
+
+/// The only column of a row after a change, or the whole row if it has none.
+pub(crate) fn column_after(value: &str) -> String {
     let start = value.find(r#""after":{"#).expect("the row after") + r#""after":"#.len();
     let end = value.find(r#","source":{"version""#).expect("the source block");
     let row = &value[start..end];

@@ -30,7 +30,9 @@ use crate::{
 const DROP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a producer without transactions is.
-const IDEMPOTENT: [(&str, &str); 5] = [
+const IDEMPOTENT: [(&str, &str); 6] = [
+    // Open transactions count, too, where it asks how far a partition reaches.
+    ("isolation.level", "read_uncommitted"),
     ("enable.idempotence", "true"),
     ("acks", "all"),
     ("enable.gapless.guarantee", "true"),
@@ -77,6 +79,7 @@ pub(crate) fn open(
         cluster: Arc::clone(cluster),
         places: HashMap::new(),
         ids: Vec::new(),
+        unchecked: Vec::new(),
         recent: 0,
         appended: 0,
         committed: 0,
@@ -93,6 +96,8 @@ pub(crate) struct KafkaAppender {
     cluster: Arc<Cluster>,
     places: HashMap<TopicPartition, u16>,
     ids: Vec<TopicPartition>,
+    /// By place, until the first record: where the partition is to end still.
+    unchecked: Vec<Option<Offset>>,
     /// The place of the last append: records of one table come in a row.
     recent: u16,
     appended: u64,
@@ -113,6 +118,19 @@ impl KafkaAppender {
         Ok(self.recent)
     }
 
+    /// Before the first record of a partition: what a writer that is gone now had on its way may have come meanwhile.
+    fn check_end(&mut self, place: u16) -> Result<(), LogError> {
+        let Some(expected) = self.unchecked[place as usize] else {
+            return Ok(());
+        };
+        let id = &self.ids[place as usize];
+        if blocking(|| self.producer.end(id))? != expected {
+            return Err(LogError::Overtaken(id.to_string()));
+        }
+        self.unchecked[place as usize] = None;
+        Ok(())
+    }
+
     fn add(&mut self, id: &TopicPartition) -> Result<u16, LogError> {
         if self.ids.len() == PLACES_MAX {
             let why = format!("one connector writes to at most {PLACES_MAX} partitions; make topics of fewer");
@@ -124,6 +142,7 @@ impl KafkaAppender {
             transactions.place(id);
         }
         self.ids.push(id.clone());
+        self.unchecked.push(None);
         self.places.insert(id.clone(), place);
         Ok(place)
     }
@@ -161,6 +180,7 @@ impl Appender for KafkaAppender {
         match &self.transactions {
             Some(transactions) => transactions.append(record)?,
             None => {
+                self.check_end(place)?;
                 let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
                 blocking_if_full(&self.ledger, self.appended, place, bytes)?;
                 let sent = self.producer.send(&self.ids[place as usize], record);
@@ -178,6 +198,7 @@ impl Appender for KafkaAppender {
             return Err(LogError::Invalid(why));
         }
         self.committed = self.appended;
+        self.ledger.transaction_ends(self.appended);
         Ok(())
     }
 
@@ -202,6 +223,13 @@ impl Appender for KafkaAppender {
             Some(_) => Memory::Flush,
             None => Memory::Records,
         }
+    }
+
+    fn expect_end(&mut self, partition: &TopicPartition, end: Offset) -> Result<(), LogError> {
+        let place = self.place(partition)?;
+        self.ledger.expect(place, end);
+        self.unchecked[place as usize] = Some(end);
+        Ok(())
     }
 
     fn durable_offsets(&self) -> Vec<(TopicPartition, Offset)> {

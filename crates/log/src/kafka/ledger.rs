@@ -48,8 +48,12 @@ pub(crate) struct Ledger {
 struct Account {
     waiting_records: u64,
     waiting_bytes: usize,
-    /// One for each flush that is not durable yet, and behind them the one that is being filled.
+    /// Cut at each flush and, by acknowledgements, at each end of a source transaction; the last one is being filled.
     groups: VecDeque<Group>,
+    /// Acknowledged, of the source transaction that is not whole yet, and of those that are while their flush is not durable:
+    /// what is written down of a partition must not lie behind records that may come again.
+    partial: HashMap<u16, Offset>,
+    whole: HashMap<u16, Offset>,
     places: Vec<Place>,
     /// How many of the places are opening.
     opening: usize,
@@ -67,6 +71,8 @@ struct Place {
     floor: Option<Offset>,
     waiting: u64,
     guard: Guard,
+    /// Until the first record is acknowledged: where the partition ended when the writer looked at what it holds.
+    expected: Option<Offset>,
 }
 
 /// Whether a record may be sent while the one before it is under way.
@@ -90,12 +96,15 @@ impl Place {
     }
 }
 
-/// The records of one flush.
+/// Records between two cuts.
 #[derive(Default)]
 struct Group {
     first_append: u64,
     waiting: u64,
+    /// The flush that ends here.
     flushed: Option<FlushSeq>,
+    /// A source transaction ends here.
+    is_whole: bool,
     /// By the partition's place: the offset behind its last acknowledged record.
     ends: HashMap<u16, Offset>,
 }
@@ -110,6 +119,7 @@ pub(crate) enum Failure {
     },
     Unknown(String),
     Fenced(String),
+    Overtaken(String),
     Away(String),
 }
 
@@ -119,6 +129,7 @@ impl From<Failure> for LogError {
             Failure::Refused { partition, append, why } => LogError::Refused { partition, append, why },
             Failure::Unknown(partition) => LogError::UnknownPartition(partition),
             Failure::Fenced(why) => LogError::Fenced(why),
+            Failure::Overtaken(partition) => LogError::Overtaken(partition),
             Failure::Away(why) => LogError::Away(why),
         }
     }
@@ -132,6 +143,8 @@ impl Ledger {
                 waiting_records: 0,
                 waiting_bytes: 0,
                 groups: VecDeque::from([Group::default()]),
+                partial: HashMap::new(),
+                whole: HashMap::new(),
                 places: Vec::new(),
                 opening: 0,
                 durable: Some(durable),
@@ -182,21 +195,32 @@ impl Ledger {
                 true => Guard::Unknown,
                 false => Guard::NotNeeded,
             },
+            expected: None,
         });
+    }
+
+    /// The first record of a partition is to lie at this offset.
+    pub(crate) fn expect(&self, place: u16, end: Offset) {
+        self.account.lock().places[place as usize].expected = Some(end);
     }
 
     /// The partition ends here, and nothing of ours is on the way to it.
     pub(crate) fn floor(&self, place: u16, offset: Offset) {
         let mut account = self.account.lock();
-        let floor = &mut account.places[place as usize].floor;
-        *floor = (*floor).max(Some(offset));
+        let place = &mut account.places[place as usize];
+        // What came behind the place that was looked at is not known yet.
+        let known = place.expected.map_or(offset, |expected| expected.min(offset));
+        place.floor = place.floor.max(Some(known));
     }
 
     /// The offset behind what was acknowledged last in a partition, after waiting for everything that was sent.
     pub(crate) fn quiet_end(&self, place: u16) -> Result<Option<Offset>, LogError> {
         self.wait_quiet()?;
         let account = self.account.lock();
-        let newest = account.groups.iter().rev().find_map(|group| group.ends.get(&place));
+        let under_way = account.groups.iter().rev().map(|group| &group.ends);
+        let newest = under_way
+            .chain([&account.partial, &account.whole])
+            .find_map(|ends| ends.get(&place));
         Ok(newest.copied().or(account.places[place as usize].floor))
     }
 
@@ -245,30 +269,34 @@ impl Ledger {
     /// Ends a flush; `next_append` is the number of the append after it.
     pub(crate) fn flushed(&self, seq: FlushSeq, next_append: u64) {
         let mut account = self.account.lock();
-        account.groups.back_mut().expect("one is being filled").flushed = Some(seq);
-        account.groups.push_back(Group {
-            first_append: next_append,
-            ..Group::default()
-        });
+        account.cut(next_append, |group| group.flushed = Some(seq));
         if self.by_acks {
-            account.settle(None);
+            account.settle();
+        }
+    }
+
+    /// A source transaction is whole; `next_append` is the number of the append after it.
+    pub(crate) fn transaction_ends(&self, next_append: u64) {
+        if self.by_acks {
+            self.account.lock().cut(next_append, |group| group.is_whole = true);
         }
     }
 
     /// Everything up to a flush is committed.
     pub(crate) fn committed(&self, seq: FlushSeq) {
-        self.account.lock().settle(Some(seq));
+        self.account.lock().commit(seq);
     }
 
     pub(super) fn acknowledged(&self, append: u64, place: u16, offset: Offset, bytes: usize) {
         let mut account = self.account.lock();
         account.knows(place);
+        account.compares(place, offset);
         account.answered(append, place, bytes, |group| {
             let end = group.ends.entry(place).or_default();
             *end = (*end).max(Offset(offset.0 + 1));
         });
         if self.by_acks {
-            account.settle(None);
+            account.settle();
         }
         if account.has_room(ROOM_BELOW_BYTES + 1) {
             self.tell_room(true);
@@ -380,6 +408,15 @@ impl Account {
         }
     }
 
+    /// The first record must lie where it was expected to: or else others came in between that nobody has looked at.
+    fn compares(&mut self, place: u16, offset: Offset) {
+        let place = &mut self.places[place as usize];
+        if place.expected.take().is_some_and(|expected| expected != offset) {
+            let partition = place.id.to_string();
+            self.fail(Failure::Overtaken(partition));
+        }
+    }
+
     /// The broker has taken a record in this partition.
     fn knows(&mut self, place: u16) {
         let place = &mut self.places[place as usize];
@@ -409,24 +446,48 @@ impl Account {
         }
     }
 
-    /// Tells how far everything is durable: up to `seq`, or up to the first flush that waits.
-    fn settle(&mut self, seq: Option<FlushSeq>) {
+    /// Ends the group that is being filled.
+    fn cut(&mut self, next_append: u64, mark: impl FnOnce(&mut Group)) {
+        mark(self.groups.back_mut().expect("one is being filled"));
+        self.groups.push_back(Group {
+            first_append: next_append,
+            ..Group::default()
+        });
+    }
+
+    /// Tells how far everything is durable: up to the first group that waits.
+    fn settle(&mut self) {
         let mut durable = None;
-        while let Some(flushed) = self.groups.front().and_then(|group| group.flushed) {
-            let is_durable = match seq {
-                Some(seq) => flushed <= seq,
-                None => self.groups[0].waiting == 0,
-            };
-            if !is_durable || self.failure.is_some() {
-                break;
-            }
+        while self.groups.len() > 1 && self.groups[0].waiting == 0 && self.failure.is_none() {
             let group = self.groups.pop_front().expect("seen above");
-            for (place, end) in group.ends {
-                let floor = &mut self.places[place as usize].floor;
-                *floor = (*floor).max(Some(end));
+            self.partial.extend(group.ends);
+            if group.is_whole {
+                self.whole.extend(self.partial.drain());
             }
+            if group.flushed.is_some() {
+                durable = group.flushed;
+                for (place, end) in self.whole.drain() {
+                    let floor = &mut self.places[place as usize].floor;
+                    *floor = (*floor).max(Some(end));
+                }
+            }
+        }
+        self.tell(durable);
+    }
+
+    /// Everything up to a flush is committed.
+    fn commit(&mut self, seq: FlushSeq) {
+        let mut durable = None;
+        while let Some(flushed) = self.groups[0].flushed.filter(|flushed| *flushed <= seq)
+            && self.failure.is_none()
+        {
+            self.groups.pop_front();
             durable = Some(flushed);
         }
+        self.tell(durable);
+    }
+
+    fn tell(&self, durable: Option<FlushSeq>) {
         if let (Some(told), Some(seq)) = (&self.durable, durable) {
             told.send_replace(seq);
         }
@@ -436,5 +497,92 @@ impl Account {
         self.failure.get_or_insert(failure);
         // Whoever waits hears that there is nothing to wait for.
         self.durable = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> TopicPartition {
+        TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        }
+    }
+
+    /// One record, which is acknowledged at `offset`.
+    fn first_at(offset: u64) -> Ledger {
+        let ledger = Ledger::new(true);
+        ledger.place(&id());
+        ledger.expect(0, Offset(7));
+        ledger.sent(0, 0, 10).unwrap();
+        ledger.transaction_ends(1);
+        ledger.flushed(FlushSeq(1), 1);
+        ledger.acknowledged(0, 0, Offset(offset), 10);
+        ledger
+    }
+
+    /// Or a restart would look behind it, and write it again.
+    #[test]
+    fn a_floor_is_not_beyond_a_transaction_that_is_not_whole() {
+        let ledger = Ledger::new(true);
+        ledger.place(&id());
+        // A transaction of one record, another's first, a flush, its second, and its end.
+        for append in 0..2 {
+            ledger.sent(append, 0, 10).unwrap();
+            ledger.acknowledged(append, 0, Offset(append), 10);
+            if append == 0 {
+                ledger.transaction_ends(1);
+                assert_eq!(ledger.floors(), [], "its flush is to come");
+            }
+        }
+        ledger.flushed(FlushSeq(1), 2);
+        assert_eq!(*ledger.durable().borrow(), FlushSeq(1));
+        assert_eq!(ledger.floors(), [(id(), Offset(1))]);
+        ledger.sent(2, 0, 10).unwrap();
+        ledger.transaction_ends(3);
+        ledger.flushed(FlushSeq(2), 3);
+        assert_eq!(ledger.floors(), [(id(), Offset(1))]);
+        ledger.acknowledged(2, 0, Offset(2), 10);
+        assert_eq!(ledger.floors(), [(id(), Offset(3))]);
+        assert_eq!(ledger.quiet_end(0).unwrap(), Some(Offset(3)));
+    }
+
+    #[test]
+    fn a_first_record_that_lies_where_it_was_expected_is_durable() {
+        let ledger = first_at(7);
+        assert_eq!(*ledger.durable().borrow(), FlushSeq(1));
+        assert_eq!(ledger.floors(), [(id(), Offset(8))]);
+    }
+
+    #[test]
+    fn one_behind_records_that_nobody_looked_at_is_not() {
+        let ledger = first_at(9);
+        assert!(matches!(ledger.failure(), Some(LogError::Overtaken(_))));
+        assert_eq!(*ledger.durable().borrow(), FlushSeq(0));
+        assert_eq!(ledger.floors(), []);
+    }
+
+    #[test]
+    fn a_floor_is_not_beyond_what_was_looked_at() {
+        let ledger = Ledger::new(true);
+        ledger.place(&id());
+        ledger.expect(0, Offset(7));
+        ledger.floor(0, Offset(9));
+        assert_eq!(ledger.floors(), [(id(), Offset(7))]);
+    }
+
+    #[test]
+    fn the_first_record_of_a_partition_goes_alone() {
+        let ledger = Ledger::new(true);
+        ledger.place(&id());
+        assert!(!ledger.must_wait(0));
+        ledger.sent(0, 0, 10).unwrap();
+        assert!(ledger.must_wait(0) && !*ledger.has_room().borrow());
+        ledger.acknowledged(0, 0, Offset(0), 10);
+        assert!(!ledger.must_wait(0) && *ledger.has_room().borrow());
+        ledger.sent(1, 0, 10).unwrap();
+        assert!(!ledger.must_wait(0), "the broker knows the writer");
     }
 }

@@ -15,6 +15,7 @@ mod message;
 mod mirror;
 mod producer;
 mod tail;
+mod tokens;
 mod transactions;
 
 use std::{

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    client::{self, Link},
+    client::{self, Link, REQUEST_TIMEOUT},
     ledger::{Failure, Ledger},
 };
 use crate::{LogError, NewRecord, Offset, TopicPartition};
@@ -119,6 +119,20 @@ impl Producer {
     /// What the client said last of its connection.
     pub(crate) fn said(&self) -> String {
         self.base.client().context().link.said()
+    }
+
+    /// The offset that the next record of a partition would have now, whoever writes it.
+    pub(crate) fn end(&self, id: &TopicPartition) -> Result<Offset, LogError> {
+        let marks = self
+            .base
+            .client()
+            .fetch_watermarks(&id.topic, id.partition as i32, REQUEST_TIMEOUT);
+        let (_, high) = marks.map_err(|e| {
+            LogError::Away(format!(
+                "Kafka did not say how far {id} reaches ({e}); look whether its brokers run"
+            ))
+        })?;
+        Ok(Offset(high.cast_unsigned()))
     }
 
     /// Sends a record that the ledger has counted.

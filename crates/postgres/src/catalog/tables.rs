@@ -130,14 +130,16 @@ async fn describe_some(session: &mut Connection, oids: &[u32]) -> Result<Vec<Cat
     Ok(oids.iter().filter_map(|oid| tables.remove(oid)).collect())
 }
 
-/// A table without columns has one row with NULLs (`LEFT JOIN`): it exists all the same.
+/// A table without columns has one row with NULLs (`LEFT JOIN`): it exists all the same. A column is NOT NULL if its
+/// domain is (as JDBC's metadata say, which Debezium reads), though not if a domain below that one is.
 fn columns_statement(oids: &str) -> String {
     format!(
-        "SELECT c.oid, n.nspname, c.relname, a.attname, a.atttypid, a.atttypmod, a.attnotnull, \
-           pg_catalog.pg_get_expr(d.adbin, d.adrelid) \
+        "SELECT c.oid, n.nspname, c.relname, a.attname, a.atttypid, a.atttypmod, \
+           a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), pg_catalog.pg_get_expr(d.adbin, d.adrelid) \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
            LEFT JOIN pg_catalog.pg_attribute a \
              ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
+           LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
            LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
          WHERE c.oid IN ({oids}) ORDER BY c.oid, a.attnum"
     )

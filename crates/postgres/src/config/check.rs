@@ -94,7 +94,7 @@ pub(super) fn together(values: &Values, findings: &mut Findings) {
     tls(values, errors);
     if placeholder(values.text("unavailable.value.placeholder")).is_none() {
         errors.push(
-            "unavailable.value.placeholder: takes text, or hex: and the hexadecimal digits of text in UTF-8".to_owned(),
+            "unavailable.value.placeholder: takes text, or hex: and hexadecimal digits, two for a byte".to_owned(),
         );
     }
     let none_and_more = values.word("skipped.operations");
@@ -137,7 +137,7 @@ fn queue_above_batch(values: &Values, errors: &mut Vec<String>) {
     }
 }
 
-/// `unavailable.value.placeholder` as text; `None` if what follows `hex:` is not text in hexadecimal.
+/// `unavailable.value.placeholder` as text; `None` if what follows `hex:` is not hexadecimal.
 pub(super) fn placeholder(value: &str) -> Option<String> {
     let Some(digits) = value.strip_prefix("hex:") else {
         return Some(value.to_owned());
@@ -147,9 +147,9 @@ pub(super) fn placeholder(value: &str) -> Option<String> {
         return None;
     }
     let nibble = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default() as u8;
-    let bytes = digits
+    let bytes: Vec<u8> = digits
         .chunks_exact(2)
         .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]))
         .collect();
-    String::from_utf8(bytes).ok()
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -10,6 +10,7 @@ mod check;
 mod columns;
 mod creation;
 mod document;
+mod events;
 mod host;
 mod java;
 mod kind;
@@ -24,7 +25,7 @@ mod table;
 mod validate;
 mod values;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 pub use captured::CapturedTables;
 pub use columns::CapturedColumns;
@@ -90,6 +91,7 @@ pub struct ConnectorConfig {
     pub exactly_once_required: bool,
     /// `unavailable.value.placeholder`, with `hex:` undone.
     pub unavailable_value_placeholder: String,
+    events: Arc<EventOptions>,
     remarks: Vec<String>,
     shown_json: String,
 }
@@ -119,6 +121,7 @@ impl ConnectorConfig {
             topic_groups: TopicGroups::compile(values, &mut findings),
             snapshot: SnapshotOptions::compile(values, &mut findings),
             replication: ReplicationOptions::compile(values, &mut findings),
+            events: events::compile(values, &mut findings.errors),
         };
         match (tables, columns) {
             (Some(tables), Some(columns)) if findings.errors.is_empty() => {
@@ -140,6 +143,7 @@ impl ConnectorConfig {
             topic_groups,
             snapshot,
             replication,
+            events,
         } = compiled;
         let text = |name| values.text(name).to_owned();
         Self {
@@ -167,6 +171,7 @@ impl ConnectorConfig {
             exactly_once_required: values.word("exactly.once.support") == "required",
             unavailable_value_placeholder: check::placeholder(values.text("unavailable.value.placeholder"))
                 .expect("checked with the others"),
+            events: Arc::new(events),
             remarks,
             shown_json: shown::json(values),
         }
@@ -189,14 +194,11 @@ impl ConnectorConfig {
     }
 
     /// What of this configuration shapes records.
-    pub fn event_options(&self, run_id: &str) -> EventOptions {
-        EventOptions {
-            topic_prefix: self.topic_prefix.clone(),
-            database: self.dbname.clone(),
-            tombstones_on_delete: self.tombstones_on_delete,
-            unavailable_value_placeholder: self.unavailable_value_placeholder.clone(),
+    pub fn event_options(&self, run_id: &str) -> Arc<EventOptions> {
+        Arc::new(EventOptions {
             run_id: run_id.to_owned(),
-        }
+            ..(*self.events).clone()
+        })
     }
 }
 
@@ -205,6 +207,7 @@ struct Compiled {
     topic_groups: TopicGroups,
     snapshot: SnapshotOptions,
     replication: ReplicationOptions,
+    events: EventOptions,
 }
 
 /// How the connection is encrypted, and whom it trusts.

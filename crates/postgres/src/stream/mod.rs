@@ -153,6 +153,11 @@ impl Stream {
         self.end = Some(end);
     }
 
+    /// After [`StreamEvent::End`]: goes on behind it, to no end.
+    pub fn go_on(&mut self) {
+        self.end = None;
+    }
+
     /// Whether everything that the caller wanted was sent once the WAL has come to here.
     fn ends_before(&self, lsn: Lsn) -> bool {
         self.end.is_some_and(|end| lsn >= end)
@@ -344,12 +349,12 @@ impl Stream {
         }
     }
 
-    /// `skipped.operations`, by the message's type byte.
+    /// `skipped.operations`, by the message's type byte. An update may be a delete and a create: only its records tell.
     fn skips(&self, kind: u8) -> bool {
         let skipped = &self.config.skipped_operations;
         match kind {
             b'I' => skipped.insert,
-            b'U' => skipped.update,
+            b'U' => false,
             _ => skipped.delete,
         }
     }

@@ -38,12 +38,12 @@ pub(crate) struct Captured {
 #[derive(Debug)]
 pub(crate) struct Relations {
     known: HashMap<u32, Known>,
-    options: EventOptions,
+    options: Arc<EventOptions>,
 }
 
 impl Relations {
     /// Starts with the tables of the snapshot, which need no second announcement unless they changed.
-    pub(crate) fn new(options: EventOptions, tables: Vec<Arc<Table>>) -> Relations {
+    pub(crate) fn new(options: Arc<EventOptions>, tables: Vec<Arc<Table>>) -> Relations {
         let known = tables
             .into_iter()
             .map(|table| {

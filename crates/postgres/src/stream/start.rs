@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) config: ConnectorConfig,
-    pub(crate) options: EventOptions,
+    pub(crate) options: Arc<EventOptions>,
     /// What the log holds.
     pub(crate) held: Option<TransactionMark>,
     /// The slot's confirmed position.

@@ -148,4 +148,5 @@ fn warm_up(local: &Local, id: &TopicPartition) -> Result<(), LogError> {
         sieve.keeps(id, record);
         Ok(())
     })
+    .map(drop)
 }

@@ -23,7 +23,7 @@ pub(super) const FILTERS: &[Property] = &[
         WordList(&["c", "u", "d", "t", "none"]),
         Some("t"),
         Must,
-        Honoured,
+        Differs("with u alone, a change of the key is told all the same, as a delete and a create"),
     ),
     declare(
         "skip.messages.without.change",

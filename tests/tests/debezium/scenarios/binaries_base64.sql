@@ -1,0 +1,3 @@
+-- about: bytea as text, binary.handling.mode=base64
+-- set: binary.handling.mode=base64
+-- like: binaries

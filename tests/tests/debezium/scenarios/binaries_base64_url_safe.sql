@@ -1,0 +1,3 @@
+-- about: bytea as text, binary.handling.mode=base64-url-safe
+-- set: binary.handling.mode=base64-url-safe
+-- like: binaries

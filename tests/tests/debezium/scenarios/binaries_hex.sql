@@ -1,0 +1,3 @@
+-- about: bytea as text, binary.handling.mode=hex
+-- set: binary.handling.mode=hex
+-- like: binaries

@@ -1,0 +1,3 @@
+-- about: decimal.handling.mode=double, infinities and NaN included
+-- set: decimal.handling.mode=double
+-- like: decimals

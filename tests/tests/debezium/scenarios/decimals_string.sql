@@ -1,0 +1,3 @@
+-- about: decimal.handling.mode=string, infinities and NaN included
+-- set: decimal.handling.mode=string
+-- like: decimals

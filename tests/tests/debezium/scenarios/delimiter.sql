@@ -1,0 +1,3 @@
+-- about: another delimiter in topics
+-- set: topic.delimiter=_
+-- like: keys

@@ -1,0 +1,3 @@
+-- about: without the context headers
+-- set: extended.headers.enabled=false
+-- like: identities

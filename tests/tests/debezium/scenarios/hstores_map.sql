@@ -1,0 +1,3 @@
+-- about: hstore as a map
+-- set: hstore.handling.mode=map
+-- like: hstores

@@ -1,0 +1,3 @@
+-- about: transaction metadata of key changes, whose halves count
+-- set: provide.transaction.metadata=true
+-- like: identities

@@ -1,0 +1,5 @@
+-- about: logical messages: message.prefix.exclude.list=F.*
+-- set: message.prefix.exclude.list=F.*
+-- like: messages
+-- group: messages
+-- topics: message

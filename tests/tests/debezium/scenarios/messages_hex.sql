@@ -1,0 +1,5 @@
+-- about: logical messages: binary.handling.mode=hex
+-- set: binary.handling.mode=hex
+-- like: messages
+-- group: messages
+-- topics: message

@@ -1,0 +1,5 @@
+-- about: logical messages: message.prefix.include.list=foo,b.*
+-- set: message.prefix.include.list=foo,b.*
+-- like: messages
+-- group: messages
+-- topics: message

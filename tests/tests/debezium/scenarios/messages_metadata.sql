@@ -1,0 +1,5 @@
+-- about: logical messages: provide.transaction.metadata=true
+-- set: provide.transaction.metadata=true
+-- like: messages
+-- group: messages
+-- topics: message

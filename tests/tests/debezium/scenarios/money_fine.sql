@@ -1,0 +1,3 @@
+-- about: money with four fraction digits
+-- set: money.fraction.digits=4
+-- like: decimals

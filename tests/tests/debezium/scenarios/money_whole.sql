@@ -1,0 +1,3 @@
+-- about: money without fraction digits
+-- set: money.fraction.digits=0
+-- like: decimals

@@ -1,0 +1,8 @@
+-- about: names of schemas and fields made fit for Avro, with escapes
+-- set: schema.name.adjustment.mode=avro_unicode
+-- set: field.name.adjustment.mode=avro_unicode
+-- like: names
+-- tables: Ünïcode Schema\..*
+-- topics: _n_code_Schema.T_ble___
+-- topics: _n_code_Schema.with_quote
+-- topics: _n_code_Schema.a_b

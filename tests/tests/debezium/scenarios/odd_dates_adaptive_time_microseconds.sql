@@ -1,0 +1,3 @@
+-- about: infinite dates and dates before Christ in time.precision.mode=adaptive_time_microseconds
+-- set: time.precision.mode=adaptive_time_microseconds
+-- like: odd_dates

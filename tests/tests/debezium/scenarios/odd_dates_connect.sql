@@ -1,0 +1,3 @@
+-- about: infinite dates and dates before Christ in time.precision.mode=connect
+-- set: time.precision.mode=connect
+-- like: odd_dates

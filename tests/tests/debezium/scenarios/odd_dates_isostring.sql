@@ -1,0 +1,3 @@
+-- about: infinite dates and dates before Christ in time.precision.mode=isostring
+-- set: time.precision.mode=isostring
+-- like: odd_dates

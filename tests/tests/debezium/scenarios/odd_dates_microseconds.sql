@@ -1,0 +1,3 @@
+-- about: infinite dates and dates before Christ in time.precision.mode=microseconds
+-- set: time.precision.mode=microseconds
+-- like: odd_dates

@@ -1,0 +1,3 @@
+-- about: a partitioned table under its root's name
+-- set: publish.via.partition.root=true
+-- like: partitioned

@@ -1,0 +1,3 @@
+-- about: source types as parameters of the schema, by data type
+-- set: datatype.propagate.source.type=.*\.int4,.*\.varchar
+-- like: keys

@@ -1,0 +1,3 @@
+-- about: source types as parameters of the schema, by column
+-- set: column.propagate.source.type=.*
+-- like: temporal

@@ -1,0 +1,4 @@
+-- about: the converters without schemas
+-- set: key.converter.schemas.enable=false
+-- set: value.converter.schemas.enable=false
+-- like: keys

@@ -1,0 +1,31 @@
+-- about: tables change their shape between transactions
+-- setup
+CREATE TABLE t (id int PRIMARY KEY, a text);
+CREATE TABLE r (id int PRIMARY KEY, a text, b int);
+CREATE TABLE k (a int PRIMARY KEY, b int NOT NULL);
+INSERT INTO t VALUES (1, 'before');
+-- stream
+INSERT INTO t VALUES (2, 'before');
+INSERT INTO r VALUES (1, 'before', 1);
+INSERT INTO k VALUES (1, 2);
+-- then
+ALTER TABLE t ADD COLUMN n int;
+ALTER TABLE r RENAME COLUMN a TO renamed;
+ALTER TABLE k DROP CONSTRAINT k_pkey, ADD PRIMARY KEY (b, a);
+INSERT INTO t VALUES (3, 'with n', 3);
+INSERT INTO r VALUES (2, 'renamed', 2);
+INSERT INTO k VALUES (3, 4);
+UPDATE k SET b = 5 WHERE a = 3;
+-- then
+ALTER TABLE t ADD COLUMN d text NOT NULL DEFAULT 'default', ALTER COLUMN n TYPE bigint;
+ALTER TABLE r DROP COLUMN b;
+ALTER TABLE k DROP CONSTRAINT k_pkey, REPLICA IDENTITY FULL;
+INSERT INTO t VALUES (4, 'with d', 9223372036854775807);
+UPDATE t SET a = 'after' WHERE id = 1;
+INSERT INTO r VALUES (3, 'dropped');
+INSERT INTO k VALUES (6, 7);
+DELETE FROM k WHERE a = 1;
+-- then
+ALTER TABLE t ALTER COLUMN a SET NOT NULL, ALTER COLUMN d DROP DEFAULT, ALTER COLUMN n SET DEFAULT 8;
+INSERT INTO t VALUES (5, 'required', NULL, 'x');
+DELETE FROM t WHERE id = 4;

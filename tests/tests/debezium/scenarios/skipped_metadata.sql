@@ -1,0 +1,4 @@
+-- about: transaction metadata without what is skipped
+-- set: provide.transaction.metadata=true
+-- set: skipped.operations=d,t
+-- like: skipped

@@ -1,0 +1,3 @@
+-- about: a snapshot at every start
+-- set: snapshot.mode=always
+-- like: restarted

@@ -1,0 +1,6 @@
+-- about: the snapshot as configured by flags
+-- set: snapshot.mode=configuration_based
+-- set: snapshot.mode.configuration.based.snapshot.data=true
+-- set: snapshot.mode.configuration.based.snapshot.schema=true
+-- set: snapshot.mode.configuration.based.start.stream=true
+-- like: empty_tables

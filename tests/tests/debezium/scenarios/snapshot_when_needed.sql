@@ -1,0 +1,3 @@
+-- about: a snapshot because there is no offset
+-- set: snapshot.mode=when_needed
+-- like: empty_tables

@@ -1,0 +1,3 @@
+-- about: time.precision.mode=adaptive_time_microseconds
+-- set: time.precision.mode=adaptive_time_microseconds
+-- like: temporal

@@ -1,0 +1,3 @@
+-- about: time.precision.mode=connect
+-- set: time.precision.mode=connect
+-- like: temporal

@@ -1,0 +1,3 @@
+-- about: intervals as text
+-- set: interval.handling.mode=string
+-- like: temporal

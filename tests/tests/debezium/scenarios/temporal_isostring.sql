@@ -1,0 +1,3 @@
+-- about: time.precision.mode=isostring
+-- set: time.precision.mode=isostring
+-- like: temporal

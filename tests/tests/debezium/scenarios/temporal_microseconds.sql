@@ -1,0 +1,3 @@
+-- about: time.precision.mode=microseconds
+-- set: time.precision.mode=microseconds
+-- like: temporal

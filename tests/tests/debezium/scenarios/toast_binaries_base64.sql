@@ -1,0 +1,3 @@
+-- about: placeholders for binary.handling.mode=base64
+-- set: binary.handling.mode=base64
+-- like: toast

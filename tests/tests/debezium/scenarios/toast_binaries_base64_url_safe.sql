@@ -1,0 +1,3 @@
+-- about: placeholders for binary.handling.mode=base64-url-safe
+-- set: binary.handling.mode=base64-url-safe
+-- like: toast

@@ -1,0 +1,3 @@
+-- about: placeholders for binary.handling.mode=hex
+-- set: binary.handling.mode=hex
+-- like: toast

@@ -1,0 +1,3 @@
+-- about: a placeholder of the user's
+-- set: unavailable.value.placeholder=gone
+-- like: toast

@@ -1,0 +1,3 @@
+-- about: a placeholder of the user's, in hexadecimal
+-- set: unavailable.value.placeholder=hex:616263
+-- like: toast

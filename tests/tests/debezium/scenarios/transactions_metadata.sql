@@ -1,0 +1,3 @@
+-- about: transaction metadata: blocks and their topic
+-- set: provide.transaction.metadata=true
+-- like: transactions

@@ -1,0 +1,3 @@
+-- about: types that have no mapping, as bytes of their text
+-- set: include.unknown.datatypes=true
+-- like: unmapped

@@ -1,0 +1,4 @@
+-- about: types that have no mapping, as hexadecimal text
+-- set: include.unknown.datatypes=true
+-- set: binary.handling.mode=hex
+-- like: unmapped

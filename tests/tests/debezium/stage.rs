@@ -1,0 +1,315 @@
+//! PostgreSQL, a real Debezium and ours on it, each with a Kafka of its own: topics of the same name must not meet.
+//!
+//! Promises: both sides get the same properties, slot and publication aside; a step is over when each side's slot says that
+//! what was written before is durable in its Kafka, which no clock decides. Knows nothing of what is compared.
+
+use std::cell::{Cell, RefCell};
+
+use anyhow::{Context, Result, bail};
+use rowcast_tests::{
+    debezium::Debezium,
+    http,
+    kafka::{Kafka, Topics},
+    postgres::{self, Postgres, Version},
+    process::{Rowcast, connector},
+    until,
+};
+use serde_json::{Map, Value};
+use tokio_postgres::{Client, types::PgLsn};
+
+use super::{
+    compare::Recorded,
+    scenario::{GROUP, Group, Scenario, Step},
+};
+
+/// What each database has beside the scenarios': a row here tells that all that was written before has arrived.
+const MARKER: &str = "differential.marker";
+/// How slots and publications of the two are told apart.
+const SIDES: [&str; 2] = ["debezium", "rowcast"];
+/// Between two questions to Debezium whether it still runs: about two seconds of looks at the slots.
+const LOOKS_UNTIL_ASKED: usize = 100;
+
+/// Servers that serve all groups.
+pub(crate) struct Stage {
+    pub(crate) postgres: Postgres,
+    debezium: Debezium,
+    theirs: Kafka,
+    ours: Kafka,
+}
+
+/// What came of a group.
+pub(crate) enum Outcome {
+    /// Records of both, and why Debezium's task has failed, where it has.
+    Recorded {
+        debezium: Recorded,
+        rowcast: Recorded,
+        failed: Option<String>,
+    },
+    /// Ours does not take the configuration; what it says.
+    Refused(String),
+}
+
+impl Stage {
+    pub(crate) async fn start(version: Version) -> Result<Stage> {
+        // A zone that is far from UTC shows what depends on the server's.
+        let settings = [
+            ("timezone", "Pacific/Pago_Pago"),
+            ("max_wal_senders", "60"),
+            ("max_replication_slots", "200"),
+            ("max_connections", "300"),
+        ];
+        let postgres = Postgres::start_with(version, &settings)?;
+        let (theirs, ours) = (Kafka::start().await?, Kafka::start().await?);
+        // Debezium confirms what Connect has noted as durable: often, for the steps wait for it.
+        let debezium = Debezium::start_with(&theirs.address(), &[("offset.flush.interval.ms", "100")]).await?;
+        Ok(Stage {
+            postgres,
+            debezium,
+            theirs,
+            ours,
+        })
+    }
+
+    /// Runs the group's scenarios, in a database of its own; `number` tells it from the others.
+    pub(crate) async fn run(&self, group: &Group, number: usize) -> Result<Outcome> {
+        let name = format!("zoo{number:03}");
+        let database = self.database(&name, group).await?;
+        let config = config(&self.postgres, &name, group);
+        if config["publication.autocreate.mode"] == "disabled" {
+            for side in SIDES {
+                let publication = format!("CREATE PUBLICATION {name}_{side} FOR ALL TABLES");
+                database.batch_execute(&publication).await?;
+            }
+        }
+        let mut rowcast = Rowcast::capture(&self.postgres, MARKER, &self.ours.address())?;
+        rowcast.configure(&name, with_slot(&config, &name, SIDES[1]));
+        if let Err(error) = rowcast.start().await {
+            return Ok(Outcome::Refused(format!("{error:#}")));
+        }
+        if let Some(why) = refusal(&rowcast).await? {
+            return Ok(Outcome::Refused(why));
+        }
+        let theirs = with_slot(&config, &name, SIDES[0]);
+        let may_fail = group.scenarios.iter().any(|scenario| scenario.fails);
+        let failed = match self.debezium.register(&name, &theirs).await {
+            Err(_) if may_fail => self.trace(&name).await?,
+            registered => registered.map(|()| None)?,
+        };
+        let mut pair = Pair {
+            may_fail,
+            failed: RefCell::new(failed),
+            name: &name,
+            stage: self,
+            rowcast,
+            database,
+            theirs,
+        };
+        let said = pair.play(group).await;
+        let Pair {
+            mut rowcast, failed, ..
+        } = pair;
+        if let Err(error) = said {
+            let log = rowcast.log_text();
+            let noteworthy: Vec<&str> = log.lines().filter(|line| !line.contains("NULL is delivered")).collect();
+            return Err(error.context(format!("Rowcast logged:\n{}", noteworthy.join("\n"))));
+        }
+        rowcast.terminate().await?;
+        self.debezium.remove(&name).await?;
+        Ok(Outcome::Recorded {
+            debezium: recorded(&self.theirs.topics(), &name).await?,
+            rowcast: recorded(&self.ours.topics(), &name).await?,
+            failed: failed.into_inner(),
+        })
+    }
+
+    /// The Java trace of a task that has failed.
+    async fn trace(&self, name: &str) -> Result<Option<String>> {
+        let status = self.debezium.status(name).await?;
+        Ok(status["tasks"][0]["trace"].as_str().map(str::to_owned))
+    }
+
+    /// Makes the database and what the scenarios set up.
+    async fn database(&self, name: &str, group: &Group) -> Result<Client> {
+        let server = self.postgres.connect().await?;
+        server.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        let database = postgres::connect(self.postgres.port(), name).await?;
+        database
+            .batch_execute(&format!(
+                "CREATE SCHEMA differential; CREATE TABLE {MARKER} (id serial PRIMARY KEY)"
+            ))
+            .await?;
+        for scenario in &group.scenarios {
+            let schema = format!("CREATE SCHEMA {}", scenario.name);
+            database.batch_execute(&schema).await?;
+            execute(&database, scenario, &scenario.setup).await?;
+        }
+        Ok(database)
+    }
+}
+
+/// Both connectors on one database.
+struct Pair<'a> {
+    name: &'a str,
+    stage: &'a Stage,
+    rowcast: Rowcast,
+    database: Client,
+    theirs: Map<String, Value>,
+    may_fail: bool,
+    /// Why Debezium's task has failed.
+    failed: RefCell<Option<String>>,
+}
+
+impl Pair<'_> {
+    /// Plays the scenarios side by side: the first step of each, then the second of each.
+    async fn play(&mut self, group: &Group) -> Result<()> {
+        self.settle().await?;
+        let steps = group.scenarios.iter().map(|scenario| scenario.stream.len()).max();
+        for step in 0..steps.unwrap_or(0) {
+            let mut restarts = false;
+            for scenario in &group.scenarios {
+                match scenario.stream.get(step) {
+                    Some(Step::Statements(statements)) => execute(&self.database, scenario, statements).await?,
+                    Some(Step::Restart) => restarts = true,
+                    None => {}
+                }
+            }
+            self.settle().await?;
+            if restarts {
+                self.restart().await?;
+                self.settle().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn restart(&mut self) -> Result<()> {
+        self.rowcast.terminate().await?;
+        self.rowcast.start_ready().await?;
+        self.stage.debezium.remove(self.name).await?;
+        self.stage.debezium.register(self.name, &self.theirs).await
+    }
+
+    /// Waits until both have delivered everything that was written.
+    ///
+    /// Debezium confirms the commit that the last acknowledged record knew of, which is the one before its own
+    /// transaction: so a second marker follows the first.
+    async fn settle(&self) -> Result<()> {
+        let marker = format!("INSERT INTO {MARKER} DEFAULT VALUES RETURNING pg_current_wal_insert_lsn()");
+        let row = self.database.query_one(&marker, &[]).await?;
+        let written: PgLsn = row.get(0);
+        self.database.query_one(&marker, &[]).await?;
+        let looks = Cell::new(0_usize);
+        let what = format!("both slots of {} to confirm {written}", self.name);
+        let slots = until(&what, async || {
+            looks.set(looks.get() + 1);
+            if looks.get().is_multiple_of(LOOKS_UNTIL_ASKED) {
+                self.still_runs().await?;
+            }
+            let wanted = if self.failed.borrow().is_some() {
+                &SIDES[1..]
+            } else {
+                &SIDES[..]
+            };
+            let confirmed = "SELECT slot_name::text FROM pg_replication_slots
+                WHERE database = current_database() AND confirmed_flush_lsn > $1";
+            let rows = self.database.query(confirmed, &[&written]).await?;
+            let has = |side: &&str| rows.iter().any(|row| row.get::<_, String>(0).ends_with(side));
+            Ok(wanted.iter().all(has).then_some(()))
+        });
+        if let Err(error) = slots.await {
+            let query = "SELECT string_agg(slot_name || ' ' || confirmed_flush_lsn, ', ') FROM pg_replication_slots
+                WHERE database = current_database()";
+            let where_they_are: Option<String> = self.database.query_one(query, &[]).await?.get(0);
+            return Err(error.context(where_they_are.unwrap_or_default()));
+        }
+        Ok(())
+    }
+
+    async fn still_runs(&self) -> Result<()> {
+        match self.stage.trace(self.name).await? {
+            Some(trace) if self.may_fail => drop(self.failed.replace(Some(trace))),
+            Some(trace) => bail!("Debezium's task has failed: {trace}"),
+            None => {}
+        }
+        let ready = http::get(self.rowcast.address(), "/health/ready").await?;
+        if ready.status != 200 {
+            bail!("Rowcast is not ready: {}", ready.body);
+        }
+        Ok(())
+    }
+}
+
+/// Sends each statement alone, as the scenario's own session would.
+async fn execute(database: &Client, scenario: &Scenario, statements: &[String]) -> Result<()> {
+    let session = format!("RESET ALL; SET search_path TO {}, public", scenario.name);
+    database.batch_execute(&session).await?;
+    for statement in statements {
+        let done = database.batch_execute(statement).await;
+        done.with_context(|| format!("scenario {}: {statement}", scenario.name))?;
+    }
+    Ok(())
+}
+
+/// Waits until ours streams, behind its snapshot, or does not want to: why.
+async fn refusal(rowcast: &Rowcast) -> Result<Option<String>> {
+    let line = rowcast.logged(|line| line.contains("\"message\":\"streaming\"") || line.contains("\"ERROR\""));
+    let line = line.await?;
+    Ok(line.contains("\"ERROR\"").then_some(line))
+}
+
+/// What both are told.
+fn config(postgres: &Postgres, name: &str, group: &Group) -> Map<String, Value> {
+    let mut config = connector(postgres, MARKER);
+    let mut set = |property: &str, value: &str| config.insert(property.to_owned(), value.into());
+    set("database.dbname", name);
+    set("topic.prefix", name);
+    set("topic.creation.default.replication.factor", "1");
+    set("topic.creation.default.partitions", "1");
+    // Debezium looks for new records every 500 ms by default.
+    set("poll.interval.ms", "20");
+    for side in ["key", "value"] {
+        set(
+            &format!("{side}.converter"),
+            "org.apache.kafka.connect.json.JsonConverter",
+        );
+        set(&format!("{side}.converter.schemas.enable"), "true");
+    }
+    let filters = [
+        "table.include.list",
+        "table.exclude.list",
+        "schema.include.list",
+        "schema.exclude.list",
+    ];
+    match filters.iter().any(|filter| group.settings.contains_key(*filter)) {
+        true => drop(config.remove("table.include.list")),
+        false => {
+            let mut tables: Vec<&str> = Vec::new();
+            for scenario in &group.scenarios {
+                tables.extend(scenario.tables.iter().map(String::as_str));
+            }
+            tables.push("differential\\.marker");
+            config.insert("table.include.list".to_owned(), tables.join(",").into());
+        }
+    }
+    for (property, value) in &group.settings {
+        if property != GROUP {
+            config.insert(property.clone(), value.as_str().into());
+        }
+    }
+    config
+}
+
+fn with_slot(config: &Map<String, Value>, name: &str, side: &str) -> Map<String, Value> {
+    let mut config = config.clone();
+    config.insert("slot.name".to_owned(), format!("{name}_{side}").into());
+    config.insert("publication.name".to_owned(), format!("{name}_{side}").into());
+    config
+}
+
+async fn recorded(topics: &Topics, prefix: &str) -> Result<Recorded> {
+    // Topics of other kinds have the prefix elsewhere: heartbeats.
+    let ends = format!(".{prefix}");
+    topics
+        .read_all(|name| name.starts_with(prefix) || name.ends_with(&ends))
+        .await
+}
