@@ -1,27 +1,28 @@
 //! Keeps one connector alive: open, snapshot, stream, and again after a pause when the source goes away.
 //!
-//! States and what leads from one to the next are here; data goes by in `pipeline.rs`.
+//! States and what leads from one to the next are here; what is done before the stream is in `open.rs`, data goes by in
+//! `pipeline.rs`.
+
+mod open;
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use rowcast_log::{Log, LogError};
-use rowcast_postgres::{ConnectorConfig, Opened, Source, SourceError, Stream};
+use rowcast_postgres::{ConnectorConfig, Source, SourceError};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     ConnectMetrics, ConnectorState, ConnectorStatus, connectors,
-    filled::FilledTopics,
     metadata::MetadataTopics,
     pipeline::Pipeline,
-    snapshot,
     state::{State, StateStore},
     status::StatusSender,
     stop::told_to_stop,
 };
+use open::Step;
 
 /// First pause before a lost source is looked for again.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -83,6 +84,9 @@ impl Connectors {
                 status,
                 stop,
                 told_unmatched: Vec::new(),
+                is_first_open: true,
+                is_delayed: false,
+                busy_tries: 0,
             };
             connector.run().await;
         });
@@ -106,6 +110,12 @@ struct Connector {
     stop: watch::Receiver<bool>,
     /// Items of `table.include.list` that an operator was told of.
     told_unmatched: Vec<String>,
+    /// Nothing was opened yet: a mode that reads at every start is to read. A reconnection is no start.
+    is_first_open: bool,
+    /// `snapshot.delay.ms` was waited for.
+    is_delayed: bool,
+    /// How often in a row the slot was found busy.
+    busy_tries: u64,
 }
 
 impl Connector {
@@ -113,7 +123,10 @@ impl Connector {
         for remark in self.config.remarks() {
             tracing::warn!(connector = %self.config.name, "{remark}");
         }
-        let end = self.keep_running().await;
+        let mut end = Box::pin(self.keep_running()).await;
+        if end.is_ok() && self.config.replication.drop_on_stop && self.config.snapshot.mode.streams() {
+            end = Source::drop_slot(&self.config).await.map_err(ConnectorError::from);
+        }
         self.metrics.streaming.set(0);
         match end {
             Ok(()) => self.status.set(ConnectorState::Stopped),
@@ -139,7 +152,8 @@ impl Connector {
                     (ConnectorState::Reconnecting { reason, since }, BACKOFF_MAX)
                 }
                 Err(ConnectorError::Source(SourceError::Busy(reason))) => {
-                    (ConnectorState::Reconnecting { reason, since }, STANDBY_INTERVAL)
+                    pause = self.wait_for_busy(&reason)?;
+                    (ConnectorState::Reconnecting { reason, since }, pause)
                 }
                 Err(error) => match must_wait_for(&error) {
                     Some(reason) => (ConnectorState::Waiting { reason, since }, BACKOFF_MAX),
@@ -160,6 +174,18 @@ impl Connector {
                 () = told_to_stop(&mut self.stop) => return Ok(()),
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(BACKOFF_MAX),
             }
+        }
+    }
+
+    /// How long to wait for a slot that somebody else reads: as long as it takes, unless `slot.max.retries` says otherwise.
+    fn wait_for_busy(&mut self, reason: &str) -> Result<Duration, ConnectorError> {
+        let options = &self.config.replication;
+        self.busy_tries += 1;
+        match options.busy_retries {
+            Some(retries) if self.busy_tries > retries => Err(ConnectorError::Source(SourceError::Refused(format!(
+                "{reason}: given up after {retries} retries (slot.max.retries)"
+            )))),
+            _ => Ok(options.busy_delay.unwrap_or(STANDBY_INTERVAL)),
         }
     }
 
@@ -201,127 +227,35 @@ impl Connector {
         }
         connectors::register(&self.metadata, &self.config).await?;
         let store = StateStore::new(self.metadata.clone(), &self.config);
-        let Some((mut state, stream)) = self.open(pipeline, &store).await? else {
-            return Ok(());
+        let (mut state, stream) = match Box::pin(self.open(pipeline, &store)).await? {
+            Step::Stop => return Ok(()),
+            Step::Idle => return self.idle(pipeline).await,
+            Step::Stream(state, stream) => (state, *stream),
         };
+        self.busy_tries = 0;
         self.status.set(ConnectorState::Streaming);
         self.metrics.streaming.set(1);
         tracing::info!(connector = %self.config.name, "streaming");
         let pipeline = pipeline.as_mut().expect("what is open has its pipeline");
-        pipeline.stream(stream, &store, &mut state, &mut self.stop).await
-    }
-
-    /// What the log knows of this connector. On its first start that is written down before a slot is made, so that
-    /// whoever starts after a crash knows a slot without a snapshot for ours. `None`: told to stop.
-    async fn remember_beginning(&mut self, store: &StateStore) -> Result<Option<State>, ConnectorError> {
-        if let Some(state) = store.load()? {
-            return Ok(Some(state));
-        }
-        let resume = store.resume(None)?;
-        let server = tokio::select! {
-            biased;
-            () = told_to_stop(&mut self.stop) => return Ok(None),
-            server = Source::would_create(&self.config, &resume) => server?,
-        };
-        let server = server.expect("without a state, a slot that exists is refused and any other is created");
-        let state = State {
-            system_identifier: server.system_identifier,
-            timeline: server.timeline,
-            slot: self.config.slot_name.clone(),
-            snapshot_done: false,
-            confirmed: 0,
-            generation: 0,
-            offsets: BTreeMap::new(),
-            mark: None,
-        };
-        store.save(&state).await?;
-        Ok(Some(state))
-    }
-
-    /// Names the items of the list that nothing answers to: once, and again when they are others after a reconnect.
-    fn tell_unmatched(&mut self, unmatched: Vec<String>) {
-        for item in unmatched.iter().filter(|item| !self.told_unmatched.contains(item)) {
-            tracing::warn!(
-                connector = %self.config.name,
-                "table.include.list: {item:?} matches no table that is captured; is it misspelt, or not created yet?"
-            );
-        }
-        self.told_unmatched = unmatched;
-    }
-
-    /// Checks, the pipeline, and the snapshot if there is one to take. `None`: told to stop.
-    async fn open(
-        &mut self,
-        pipeline: &mut Option<Pipeline>,
-        store: &StateStore,
-    ) -> Result<Option<(State, Stream)>, ConnectorError> {
-        let Some(mut before) = self.remember_beginning(store).await? else {
-            return Ok(None);
-        };
-        if before.snapshot_done {
-            FilledTopics::load(self.metadata.clone(), &self.config)?.check(self.metadata.log())?;
-        }
-        let resume = store.resume(Some(&before))?;
-        let run_id = crate::clock::run_id();
-        let opened = tokio::select! {
-            biased;
-            () = told_to_stop(&mut self.stop) => return Ok(None),
-            opened = Source::open(&self.config, &resume, &run_id) => opened,
-        };
-        let (found, opened) = match opened {
-            // The capture that this one stands by for went on after we had looked.
-            Err(SourceError::Refused(_)) if store.load()?.as_ref() != Some(&before) => {
-                return Err(SourceError::Busy("another capture of this connector has just written".to_owned()).into());
+        let ended = pipeline.stream(stream, &store, &mut state, &mut self.stop).await;
+        match ended {
+            // The next attempt finds the same at its checks, and takes a new snapshot if one can mend it.
+            Err(ConnectorError::Source(SourceError::Refused(reason)))
+                if self.config.snapshot.mode.reads_after_a_gap() =>
+            {
+                Err(SourceError::Gone(reason).into())
             }
-            opened => opened?,
-        };
-        self.tell_unmatched(found.unmatched);
-        if found.published != resume.published {
-            store.save_published(&found.published).await?;
+            ended => ended.map(|_| ()),
         }
-        let mut state = State {
-            system_identifier: found.server.system_identifier,
-            timeline: found.server.timeline,
-            slot: self.config.slot_name.clone(),
-            snapshot_done: true,
-            confirmed: resume.confirmed.0,
-            generation: before.generation,
-            offsets: before.offsets.clone(),
-            mark: before.mark,
-        };
-        let mut reader = match opened {
-            Opened::Stream(stream) => {
-                state.confirmed = state.confirmed.max(stream.confirmed_flush().0);
-                let pipeline = match pipeline {
-                    Some(pipeline) => pipeline,
-                    none => none.insert(self.pipeline(&state)?),
-                };
-                if pipeline.must_begin_anew() {
-                    // Only now, with the slot ours and other writers fenced, does nobody else go on with it.
-                    before = store.load()?.unwrap_or(before);
-                    pipeline.begin_after(&before, &mut state);
-                }
-                if before != state {
-                    store.save(&state).await?;
-                }
-                return Ok(Some((state, stream)));
-            }
-            Opened::Snapshot(reader) => reader,
-        };
-        // Whoever still has the topics' partitions gives them back first.
+    }
+
+    /// Nothing is to be streamed: gives back what is not needed and waits for the end.
+    async fn idle(&mut self, pipeline: &mut Option<Pipeline>) -> Result<(), ConnectorError> {
         *pipeline = None;
-        let pipeline = pipeline.insert(self.pipeline(&before)?);
-        snapshot::discard(self.metadata.log(), store)?;
-        self.status.set(ConnectorState::Snapshot { rows: 0 });
-        let carried = snapshot::carry(&mut reader, pipeline, &self.status, &mut self.stop).await;
-        if !carried.map_err(|error| pipeline.under_way.explain(error))? {
-            return Ok(None);
-        }
-        state.snapshot_done = true;
-        state.confirmed = reader.consistent_point().0;
-        pipeline.note_ends(&mut state)?;
-        store.save(&state).await?;
-        Ok(Some((state, reader.into_stream().await?)))
+        self.status.set(ConnectorState::Idle);
+        tracing::info!(connector = %self.config.name, "the snapshot is done, and snapshot.mode asks for no stream");
+        told_to_stop(&mut self.stop).await;
+        Ok(())
     }
 }
 

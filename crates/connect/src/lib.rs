@@ -26,6 +26,7 @@ mod status;
 mod stop;
 mod topics;
 mod under_way;
+mod vanished;
 
 pub use connector::{ConnectorError, Connectors, RunningConnector};
 pub use metrics::ConnectMetrics;

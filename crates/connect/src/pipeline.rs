@@ -66,6 +66,8 @@ pub(crate) struct Pipeline {
     committed: Lsn,
     /// Commit time of the newest change that was not flushed yet, for the histogram.
     unflushed_since_us: Option<i64>,
+    /// The stream has come to the place where it was to end.
+    at_end: bool,
     wal_end: Lsn,
     pub(crate) confirmation: Confirmation,
     pub(crate) under_way: UnderWay,
@@ -102,6 +104,7 @@ impl Pipeline {
             dirty: false,
             committed: Lsn::default(),
             unflushed_since_us: None,
+            at_end: false,
             wal_end: Lsn::default(),
             confirmation: Confirmation::new(Lsn::default()),
             under_way: UnderWay::default(),
@@ -109,17 +112,19 @@ impl Pipeline {
         })
     }
 
-    /// Follows the stream until it ends in an error or `stop` turns true; then everything read is in the log, durable
-    /// and confirmed, and the slot is free.
+    /// Follows the stream until it ends in an error, comes to the place where it was to end, or `stop` turns true; then
+    /// everything read is in the log, durable and confirmed. At the place where it was to end the stream is handed back, else
+    /// the slot is free.
     pub(crate) async fn stream(
         &mut self,
         stream: Stream,
         store: &StateStore,
         state: &mut State,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), ConnectorError> {
+    ) -> Result<Option<Stream>, ConnectorError> {
         self.start_over(stream.confirmed_flush());
         self.begin_own(store, state)?;
+        self.at_end = false;
         let ended = self.follow(stream, store, state, stop).await;
         ended.map_err(|error| self.under_way.explain(error))
     }
@@ -130,7 +135,7 @@ impl Pipeline {
         store: &StateStore,
         state: &mut State,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), ConnectorError> {
+    ) -> Result<Option<Stream>, ConnectorError> {
         loop {
             let write_down_at = self.progress.due_at();
             let takes_more = !self.must_wait(&stream);
@@ -150,10 +155,18 @@ impl Pipeline {
                         self.idle(&mut stream, position, store, state).await?;
                     }
                     self.drain_buffered(&mut stream, store, state).await?;
+                    if self.at_end {
+                        break;
+                    }
                 }
             }
         }
-        self.finish(stream, store, state).await
+        self.finish(&mut stream, store, state).await?;
+        if self.at_end {
+            return Ok(Some(stream));
+        }
+        stream.close().await;
+        Ok(None)
     }
 
     /// Takes events until the stream's buffer is used up, then hands them to readers.
@@ -164,7 +177,7 @@ impl Pipeline {
         state: &mut State,
     ) -> Result<(), ConnectorError> {
         loop {
-            if self.must_wait(stream) {
+            if self.must_wait(stream) || self.at_end {
                 return self.flush_if_dirty();
             }
             let event = stream.next().await?;
@@ -220,6 +233,7 @@ impl Pipeline {
                     asked: reply_requested,
                 }));
             }
+            StreamEvent::End => self.at_end = true,
             StreamEvent::Idle => {}
         }
         Ok(None)
@@ -342,6 +356,44 @@ impl Pipeline {
         self.dirty |= appended > 0;
         self.metrics.records.inc_by(appended);
         outcome.map(|()| appended > 0)
+    }
+
+    /// The records of the change that was appended last.
+    pub(crate) fn encoded(&self) -> &EncodedRecords {
+        &self.encoded
+    }
+
+    /// Where everything goes.
+    pub(crate) fn log(&self) -> Arc<dyn Log> {
+        self.log.clone()
+    }
+
+    /// The partitions of a table's topic.
+    pub(crate) fn partitions(&self, oid: u32) -> Vec<TopicPartition> {
+        self.routes
+            .get(&oid)
+            .map_or_else(Vec::new, |route| route.partitions.clone())
+    }
+
+    /// Says that a key has no row any more. Part of what ends with the next mark.
+    pub(crate) fn append_tombstone(
+        &mut self,
+        partition: &TopicPartition,
+        key: &[u8],
+        commit_lsn: Lsn,
+    ) -> Result<(), LogError> {
+        let tombstone = NewRecord {
+            timestamp_ms: now_ns() / 1_000_000,
+            key: Some(key),
+            value: None,
+            headers: &[],
+        };
+        self.under_way.append(commit_lsn, None);
+        self.appender.append(partition, tombstone)?;
+        self.unflushed_bytes += key.len();
+        self.dirty = true;
+        self.metrics.records.inc();
+        Ok(())
     }
 
     /// Tells readers the shape of the table's rows from here on, before the first of them is appended.
@@ -532,16 +584,15 @@ impl Pipeline {
         self.wal_end = self.wal_end.max(confirmed);
     }
 
-    /// Puts what was read on disk, confirms it, and ends the stream in order. What came from a server that may yet turn
+    /// Puts what was read on disk and confirms it. What came from a server that may yet turn
     /// out to have another history is left to the next start.
     async fn finish(
         &mut self,
-        mut stream: Stream,
+        stream: &mut Stream,
         store: &StateStore,
         state: &mut State,
     ) -> Result<(), ConnectorError> {
         if !stream.is_proven() {
-            stream.close().await;
             return Ok(());
         }
         let flush = self.flush(Visibility::Now)?;
@@ -549,9 +600,7 @@ impl Pipeline {
         if self.memory != Memory::Flush || !self.confirmation.is_in_transaction() {
             self.synced(flush).await?;
         }
-        self.confirm(&mut stream, store, state).await?;
-        self.progress.write_down(&mut stream, store, state).await?;
-        stream.close().await;
-        Ok(())
+        self.confirm(stream, store, state).await?;
+        self.progress.write_down(stream, store, state).await
     }
 }

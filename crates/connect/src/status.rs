@@ -16,6 +16,8 @@ pub enum ConnectorState {
     },
     /// Following the WAL.
     Streaming,
+    /// The snapshot is in the log, and nothing is to be streamed (`snapshot.mode=initial_only`).
+    Idle,
     /// The server is away; looked for again with back-off.
     Reconnecting {
         /// What ended the last attempt.
@@ -54,7 +56,7 @@ impl ConnectorStatus {
     pub fn not_ready(&self) -> Option<String> {
         let name = &self.name;
         match &self.state {
-            ConnectorState::Snapshot { .. } | ConnectorState::Streaming => None,
+            ConnectorState::Snapshot { .. } | ConnectorState::Streaming | ConnectorState::Idle => None,
             ConnectorState::Starting => Some(format!("connector {name} is starting")),
             ConnectorState::Reconnecting { reason, .. } => Some(format!("connector {name} is reconnecting: {reason}")),
             ConnectorState::Waiting { reason, .. } => Some(format!("connector {name} is waiting: {reason}")),

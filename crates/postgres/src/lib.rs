@@ -8,11 +8,13 @@
 //! `publication`, `published`, `slot`, `catalog`); [`SnapshotReader`] reads the tables; [`Stream`] follows the slot, whose messages
 //! [`pgoutput`] decodes. Below them all is one `connection`.
 
+mod captured;
 mod catalog;
 pub mod config;
 mod connection;
 pub mod copy_text;
 mod error;
+mod identity;
 pub mod pgoutput;
 mod publication;
 mod published;

@@ -25,26 +25,34 @@ pub(crate) async fn ensure(
     captured: &[&ListedTable],
 ) -> Result<(), SourceError> {
     let name = &config.publication_name;
-    let found = find(session, name)
-        .await
-        .map_err(|error| error.during("looking for the publication"))?;
+    let found = look_up(session, name).await?;
+    if let Some(found) = &found
+        && let Some(statement) = widen(config, found)?
+    {
+        apply(session, name, &statement).await?;
+    }
     let change = match (config.publication_mode, found) {
         (PublicationMode::Filtered, Some(found)) => alter(name, &found, captured, version)?,
         (_, Some(_)) => None,
         (PublicationMode::Disabled, None) => return Err(missing(name)),
         (PublicationMode::AllTables, None) => {
             refuse_without_identity(name, existing.iter())?;
-            Some(format!("CREATE PUBLICATION {} FOR ALL TABLES", identifier(name)))
+            Some(format!(
+                "CREATE PUBLICATION {} FOR ALL TABLES{}",
+                identifier(name),
+                with(config)
+            ))
         }
         (PublicationMode::Filtered, None) => {
             refuse_without_identity(name, captured.iter().copied())?;
             Some(format!(
-                "CREATE PUBLICATION {} FOR TABLE {}",
+                "CREATE PUBLICATION {} FOR TABLE {}{}",
                 identifier(name),
-                table_list(captured)
+                table_list(captured),
+                with(config)
             ))
         }
-        (PublicationMode::NoTables, None) => Some(format!("CREATE PUBLICATION {}", identifier(name))),
+        (PublicationMode::NoTables, None) => Some(format!("CREATE PUBLICATION {}{}", identifier(name), with(config))),
     };
     match change {
         Some(statement) => apply(session, name, &statement).await,
@@ -52,17 +60,96 @@ pub(crate) async fn ensure(
     }
 }
 
+/// Whether partitions' rows come as their root's: as the publication says if it is there, or will be made to say.
+pub(crate) async fn via_root(session: &mut Connection, config: &ConnectorConfig) -> Result<bool, SourceError> {
+    let found = look_up(session, &config.publication_name).await?;
+    Ok(config.replication.via_root || found.is_some_and(|found| found.via_root))
+}
+
+async fn look_up(session: &mut Connection, name: &str) -> Result<Option<Publication>, SourceError> {
+    find(session, name)
+        .await
+        .map_err(|error| error.during("looking for the publication"))
+}
+
+/// The options of a new publication. Operations are named, as in Debezium, only if `skipped.operations` was given.
+fn with(config: &ConnectorConfig) -> String {
+    let mut options = Vec::new();
+    if config.replication.via_root {
+        options.push("publish_via_partition_root = true".to_owned());
+    }
+    let operations = wanted_operations(config);
+    if config.skipped_operations_given && operations.len() < OPERATIONS.len() {
+        options.push(format!("publish = {}", literal(&operations.join(", "))));
+    }
+    match options.is_empty() {
+        true => String::new(),
+        false => format!(" WITH ({})", options.join(", ")),
+    }
+}
+
+/// PostgreSQL's words, in its order.
+const OPERATIONS: [&str; 4] = ["insert", "update", "delete", "truncate"];
+
+/// An update of the key is a delete and a create: it must come if either of these is wanted, which Debezium forgets.
+fn wanted_operations(config: &ConnectorConfig) -> Vec<&'static str> {
+    let skipped = config.skipped_operations;
+    let no_update = skipped.insert && skipped.update && skipped.delete;
+    let skipped = [skipped.insert, no_update, skipped.delete, skipped.truncate];
+    let wanted = OPERATIONS.iter().zip(skipped).filter(|(_, skipped)| !skipped);
+    wanted.map(|(operation, _)| *operation).collect()
+}
+
+/// The statement that has an existing publication publish what is wanted and it leaves out: operations that were skipped
+/// when it was made, or the root of partitions. It is never narrowed, for others may read it.
+fn widen(config: &ConnectorConfig, found: &Publication) -> Result<Option<String>, SourceError> {
+    let name = &config.publication_name;
+    let mut options = Vec::new();
+    let wanted = wanted_operations(config);
+    if wanted.iter().any(|operation| !found.operations.contains(operation)) {
+        let all = OPERATIONS
+            .iter()
+            .filter(|operation| wanted.contains(operation) || found.operations.contains(operation));
+        let all: Vec<&str> = all.copied().collect();
+        options.push(format!("publish = {}", literal(&all.join(", "))));
+    }
+    if config.replication.via_root && !found.via_root {
+        options.push("publish_via_partition_root = true".to_owned());
+    }
+    if options.is_empty() {
+        return Ok(None);
+    }
+    let statement = format!("ALTER PUBLICATION {} SET ({})", identifier(name), options.join(", "));
+    let told = format!(
+        "publication {name:?} leaves out what the configuration asks for, and publication.autocreate.mode is \"disabled\": \
+         run {statement}, or set skipped.operations and publish.via.partition.root as it is"
+    );
+    match config.publication_mode {
+        PublicationMode::Disabled if config.replication.via_root && !found.via_root => Err(SourceError::Refused(told)),
+        // Somebody may well want that.
+        PublicationMode::Disabled => {
+            tracing::warn!("{told}");
+            Ok(None)
+        }
+        _ => Ok(Some(statement)),
+    }
+}
+
 /// What the catalog says of a publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Publication {
     all_tables: bool,
+    via_root: bool,
+    /// What of [`OPERATIONS`] it publishes.
+    operations: Vec<&'static str>,
     /// `schema.table` of what it holds by name.
     tables: Vec<String>,
 }
 
 async fn find(session: &mut Connection, name: &str) -> Result<Option<Publication>, ConnectionError> {
     let publication = format!(
-        "SELECT puballtables FROM pg_catalog.pg_publication WHERE pubname = {}",
+        "SELECT puballtables, pubviaroot, pubinsert, pubupdate, pubdelete, pubtruncate FROM pg_catalog.pg_publication \
+         WHERE pubname = {}",
         literal(name)
     );
     let Some(row) = session.query_row(&publication).await? else {
@@ -80,8 +167,11 @@ async fn find(session: &mut Connection, name: &str) -> Result<Option<Publication
         .iter()
         .map(|row| text(row, 0).to_owned())
         .collect();
+    let published = OPERATIONS.iter().enumerate().filter(|(place, _)| flag(&row, 2 + place));
     Ok(Some(Publication {
         all_tables: flag(&row, 0),
+        via_root: flag(&row, 1),
+        operations: published.map(|(_, operation)| *operation).collect(),
         tables,
     }))
 }
@@ -235,6 +325,8 @@ mod tests {
             deletes_without_primary_key: false,
             row_security: false,
             selectable: true,
+            is_partition: false,
+            rows_estimated: 0,
         }
     }
 
@@ -243,6 +335,8 @@ mod tests {
         let (a, b) = (table("a", true), table("b", true));
         let holds = |tables: &[&str]| Publication {
             all_tables: false,
+            via_root: false,
+            operations: OPERATIONS.to_vec(),
             tables: tables.iter().map(|name| format!("public.{name}")).collect(),
         };
         assert_eq!(
@@ -261,6 +355,47 @@ mod tests {
         assert!(
             locked.starts_with("BEGIN; LOCK TABLE \"public\".\"b\" IN SHARE ROW EXCLUSIVE MODE;"),
             "{locked}"
+        );
+    }
+
+    fn config(extra: &str) -> ConnectorConfig {
+        let json = format!(
+            r#"{{"name":"c","config":{{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
+            "database.hostname":"h","database.user":"u","database.dbname":"d","topic.prefix":"t"{extra}}}}}"#
+        );
+        ConnectorConfig::from_json(&json).expect("a good configuration")
+    }
+
+    #[test]
+    fn a_publication_says_what_was_asked_for_and_is_only_widened() {
+        assert_eq!(with(&config("")), "");
+        let options = r#","skipped.operations":"t,d","publish.via.partition.root":"true""#;
+        assert_eq!(
+            with(&config(options)),
+            " WITH (publish_via_partition_root = true, publish = 'insert, update')"
+        );
+        let found = Publication {
+            all_tables: true,
+            via_root: false,
+            operations: vec!["insert", "truncate"],
+            tables: Vec::new(),
+        };
+        let widened = |extra| widen(&config(extra), &found);
+        assert_eq!(
+            widened(options).expect("may be altered").as_deref(),
+            Some(
+                "ALTER PUBLICATION \"dbz_publication\" SET (publish = 'insert, update, truncate', \
+                  publish_via_partition_root = true)"
+            )
+        );
+        assert_eq!(widened(r#","skipped.operations":"c,u,d""#).expect("fits"), None);
+        assert_eq!(with(&config(r#","skipped.operations":"u""#)), "", "a key may change");
+        let disabled = r#","publication.autocreate.mode":"disabled""#;
+        assert_eq!(widened(disabled).expect("somebody's wish"), None);
+        let error = widened(&format!(r#"{disabled},"publish.via.partition.root":"true""#)).expect_err("other topics");
+        assert!(
+            error.to_string().contains("publish_via_partition_root = true"),
+            "{error}"
         );
     }
 

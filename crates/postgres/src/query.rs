@@ -31,6 +31,30 @@ impl Connection {
         Ok(self.query(sql).await?.into_iter().next())
     }
 
+    /// The names of a query's columns, without running it.
+    pub(crate) async fn result_columns(&mut self, select: &str) -> Result<Vec<String>, ConnectionError> {
+        self.send_query(&format!("SELECT * FROM ({select}) AS result LIMIT 0"))
+            .await?;
+        let outcome = self.read_columns().await;
+        match outcome {
+            Err(error) => Err(self.after_error(error).await),
+            names => names,
+        }
+    }
+
+    async fn read_columns(&mut self) -> Result<Vec<String>, ConnectionError> {
+        let mut names = Vec::new();
+        loop {
+            let frame = self.receive().await?;
+            match frame.tag {
+                b'T' => names = parse_names(self.body(frame))?,
+                b'D' | b'C' | b'I' => {}
+                b'Z' => return Ok(names),
+                tag => return Err(unexpected(tag, "a query")),
+            }
+        }
+    }
+
     /// Sends a simple query without reading its answer.
     pub(crate) async fn send_query(&mut self, sql: &str) -> Result<(), ConnectionError> {
         let mut message = BytesMut::new();
@@ -69,6 +93,19 @@ impl Connection {
             }
         }
     }
+}
+
+/// The names in the body of a RowDescription: each is a C string, and eighteen bytes more.
+fn parse_names(body: &[u8]) -> Result<Vec<String>, ConnectionError> {
+    let broken = || ConnectionError::protocol("a row description that does not hold what it claims");
+    let (count, mut rest) = body.split_first_chunk::<2>().ok_or_else(broken)?;
+    let mut names = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let end = rest.iter().position(|&byte| byte == 0).ok_or_else(broken)?;
+        names.push(String::from_utf8_lossy(&rest[..end]).into_owned());
+        rest = rest.get(end + 1 + 18..).ok_or_else(broken)?;
+    }
+    Ok(names)
 }
 
 /// The body of a DataRow.
@@ -130,6 +167,16 @@ mod tests {
     fn names_and_texts_cannot_leave_their_quotes() {
         assert_eq!(identifier("a\"; DROP"), "\"a\"\"; DROP\"");
         assert_eq!(literal("o'clock\\"), "'o''clock\\'");
+    }
+
+    #[test]
+    fn a_row_description_gives_its_names() {
+        let field = |name: &str| [name.as_bytes(), &[0; 19]].concat();
+        let body = [&[0, 2][..], &field("a"), &field("b c")].concat();
+        assert_eq!(parse_names(&body).expect("sound"), ["a", "b c"]);
+        for broken in [&b""[..], b"\0\x01", b"\0\x01ab", &body[..body.len() - 1]] {
+            assert!(parse_names(broken).is_err(), "{broken:?}");
+        }
     }
 
     #[test]

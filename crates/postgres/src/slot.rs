@@ -19,6 +19,8 @@ pub(crate) struct Slot {
     pub(crate) plugin: String,
     pub(crate) database: String,
     pub(crate) temporary: bool,
+    /// Standbys get a copy of it (PostgreSQL 17 and later).
+    pub(crate) failover: bool,
     /// The walsender that uses it now.
     pub(crate) active_pid: Option<u32>,
     /// `reserved`, `extended`, `unreserved`, `lost`; empty while PostgreSQL has not said.
@@ -31,14 +33,13 @@ pub(crate) struct Slot {
 
 /// Looks the slot up.
 pub(crate) async fn find(session: &mut Connection, name: &str, version: u32) -> Result<Option<Slot>, ConnectionError> {
-    let reason = if version >= 17_00_00 {
-        "invalidation_reason"
-    } else {
-        "NULL"
+    let (reason, failover) = match version >= FAILOVER_SINCE {
+        true => ("invalidation_reason", "failover"),
+        false => ("NULL", "false"),
     };
     let statement = format!(
         "SELECT coalesce(plugin, slot_type), database, temporary, active_pid, wal_status, {reason}, restart_lsn, \
-         confirmed_flush_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+         confirmed_flush_lsn, {failover} FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
         literal(name)
     );
     session
@@ -63,25 +64,33 @@ fn slot(name: &str, row: &Row) -> Result<Slot, ConnectionError> {
         invalidation_reason: text(row, 5).to_owned(),
         restart_lsn: lsn(6)?,
         confirmed_flush: lsn(7)?,
+        failover: flag(row, 8),
     })
 }
 
 /// What to do with what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
-    /// Nothing was ever delivered: create the slot (after dropping one that an interrupted start left behind).
+    /// Nothing was ever delivered, or everything is read again: create the slot.
     Create {
-        /// A slot of ours that nothing was kept of.
+        /// A slot of ours that nothing was kept of, or that does not have what the log lacks.
         drop_first: bool,
     },
     /// Go on where the slot's confirmed position says.
     Continue(Lsn),
 }
 
-/// Holds the slot against what the log knows. Pure.
-pub(crate) fn plan(name: &str, found: Option<&Slot>, resume: &Resume, database: &str) -> Result<Plan, SourceError> {
+/// Holds the slot against what the log knows; `may_read_again` says that a new snapshot may mend what does not fit. Pure.
+pub(crate) fn plan(
+    name: &str,
+    found: Option<&Slot>,
+    resume: &Resume,
+    database: &str,
+    may_read_again: bool,
+) -> Result<Plan, SourceError> {
     match (found, resume.is_new()) {
         (None, true) => Ok(Plan::Create { drop_first: false }),
+        (None, false) if may_read_again => Ok(Plan::Create { drop_first: false }),
         (None, false) => Err(refused(format!(
             "replication slot {name:?} does not exist, but the log holds changes up to {}: what was written since is not \
              kept for us; if the server failed over, its standby had no copy of the slot; {NEW_SNAPSHOT}",
@@ -96,8 +105,14 @@ pub(crate) fn plan(name: &str, found: Option<&Slot>, resume: &Resume, database: 
         }
         (Some(slot), false) => {
             check_kind(slot, database)?;
-            check_kept(slot)?;
-            check_not_ahead(slot, resume).map(Plan::Continue)
+            let confirmed = check_kept(slot).and_then(|()| check_not_ahead(slot, resume));
+            match confirmed {
+                Err(reason) if may_read_again => {
+                    tracing::warn!("{reason}: snapshot.mode asks for it now");
+                    free(slot).map(|()| Plan::Create { drop_first: true })
+                }
+                confirmed => confirmed.map(Plan::Continue),
+            }
         }
     }
 }
@@ -216,6 +231,29 @@ pub(crate) struct NewSlot {
     pub(crate) snapshot: String,
 }
 
+/// What a slot is made like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SlotKind {
+    /// Standbys get a copy of it (PostgreSQL 17 and later).
+    pub(crate) failover: bool,
+    /// It goes with its connection.
+    pub(crate) temporary: bool,
+    /// The snapshot at its consistent point may be imported.
+    pub(crate) export_snapshot: bool,
+}
+
+/// The first version that keeps a slot over a failover.
+pub(crate) const FAILOVER_SINCE: u32 = 17_00_00;
+
+/// Gives an existing slot, which nobody uses, the property that standbys get a copy of it.
+pub(crate) async fn make_failover(walsender: &mut Connection, name: &str) -> Result<(), SourceError> {
+    let statement = format!("ALTER_REPLICATION_SLOT {} (FAILOVER true)", identifier(name));
+    let altered = walsender.query(&statement).await;
+    altered
+        .map(|_| ())
+        .map_err(|error| error.during(&format!("setting FAILOVER for replication slot {name:?}")))
+}
+
 /// Creates the slot. Waits for all transactions that run now: `Waiting::describe` says for which. The exported snapshot
 /// lives until the walsender's next command. Dropping the future closes the connection; PostgreSQL notices when it next
 /// writes to it, and removes the half-made slot, which is ephemeral until the command succeeds.
@@ -223,11 +261,10 @@ pub(crate) async fn create(
     walsender: &mut Connection,
     name: &str,
     version: u32,
-    failover: bool,
-    export_snapshot: bool,
+    kind: SlotKind,
 ) -> Result<NewSlot, SourceError> {
     let row = walsender
-        .query_row(&create_statement(name, version, failover, export_snapshot))
+        .query_row(&create_statement(name, version, kind))
         .await
         .map_err(|error| creation_failed(error, name))?
         .unwrap_or_default();
@@ -240,13 +277,17 @@ pub(crate) async fn create(
 }
 
 /// PostgreSQL 14 has no option list; 17 added FAILOVER.
-fn create_statement(name: &str, version: u32, failover: bool, export_snapshot: bool) -> String {
-    let slot = format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput", identifier(name));
-    let snapshot = if export_snapshot { "export" } else { "nothing" };
+fn create_statement(name: &str, version: u32, kind: SlotKind) -> String {
+    let temporary = if kind.temporary { " TEMPORARY" } else { "" };
+    let slot = format!(
+        "CREATE_REPLICATION_SLOT {}{temporary} LOGICAL pgoutput",
+        identifier(name)
+    );
+    let snapshot = if kind.export_snapshot { "export" } else { "nothing" };
     match version {
-        ..15_00_00 if export_snapshot => format!("{slot} EXPORT_SNAPSHOT"),
+        ..15_00_00 if kind.export_snapshot => format!("{slot} EXPORT_SNAPSHOT"),
         ..15_00_00 => format!("{slot} NOEXPORT_SNAPSHOT"),
-        17_00_00.. if failover => format!("{slot} (SNAPSHOT '{snapshot}', FAILOVER)"),
+        FAILOVER_SINCE.. if kind.failover => format!("{slot} (SNAPSHOT '{snapshot}', FAILOVER)"),
         _ => format!("{slot} (SNAPSHOT '{snapshot}')"),
     }
 }

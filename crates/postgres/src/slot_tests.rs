@@ -35,7 +35,11 @@ fn log_up_to(end: u64, confirmed: u64) -> Resume {
 }
 
 fn plan_of(found: Option<&Slot>, resume: &Resume) -> Result<Plan, String> {
-    plan("s", found, resume, "shop").map_err(|error| match error {
+    plan_with(found, resume, false)
+}
+
+fn plan_with(found: Option<&Slot>, resume: &Resume, may_read_again: bool) -> Result<Plan, String> {
+    plan("s", found, resume, "shop", may_read_again).map_err(|error| match error {
         SourceError::Refused(sentence) => format!("refused: {sentence}"),
         SourceError::Gone(sentence) => format!("gone: {sentence}"),
         SourceError::Busy(sentence) => format!("busy: {sentence}"),
@@ -144,7 +148,14 @@ fn lost_and_foreign_slots_are_refused_with_their_facts() {
 
 #[test]
 fn the_statement_fits_each_version() {
-    let statement = |version, failover, export| create_statement("s", version, failover, export);
+    let statement = |version, failover, export_snapshot| {
+        let kind = SlotKind {
+            failover,
+            export_snapshot,
+            temporary: false,
+        };
+        create_statement("s", version, kind)
+    };
     assert_eq!(
         statement(14_00_05, true, true),
         "CREATE_REPLICATION_SLOT \"s\" LOGICAL pgoutput EXPORT_SNAPSHOT"
@@ -156,5 +167,33 @@ fn the_statement_fits_each_version() {
     assert_eq!(
         statement(17_00_00, true, false),
         "CREATE_REPLICATION_SLOT \"s\" LOGICAL pgoutput (SNAPSHOT 'nothing', FAILOVER)"
+    );
+}
+
+#[test]
+fn a_mode_that_may_read_again_mends_a_gap_and_nothing_else() {
+    let again = |found: Option<&Slot>, resume: &Resume| plan_with(found, resume, true);
+    let log = log_up_to(100, 90);
+    assert_eq!(again(None, &log), Ok(Plan::Create { drop_first: false }));
+    assert_eq!(again(Some(&slot(200)), &log), Ok(Plan::Create { drop_first: true }));
+    let lost = Slot {
+        wal_status: "lost".to_owned(),
+        ..slot(90)
+    };
+    assert_eq!(again(Some(&lost), &log), Ok(Plan::Create { drop_first: true }));
+    let read = Slot {
+        active_pid: Some(7),
+        ..slot(200)
+    };
+    assert!(again(Some(&read), &log).expect_err("in use").starts_with("busy"));
+    assert_eq!(again(Some(&slot(90)), &log), Ok(Plan::Continue(Lsn(90))));
+    let theirs = Slot {
+        plugin: "wal2json".to_owned(),
+        ..slot(90)
+    };
+    assert!(again(Some(&theirs), &log).is_err(), "somebody else's is not dropped");
+    assert!(
+        again(Some(&slot(5)), &Resume::default()).is_err(),
+        "nor one that we know nothing of"
     );
 }

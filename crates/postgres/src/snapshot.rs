@@ -4,7 +4,7 @@
 //! both and never in neither. Memory is bounded by the longest row. One row is held back, for only the next one tells
 //! whether it was its table's last. Knows nothing of what becomes of the rows.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use bumpalo::Bump;
 use rowcast_event::{
@@ -13,28 +13,30 @@ use rowcast_event::{
 
 use crate::{
     SourceError, Stream,
+    captured::{captured, check_readable, read_by_snapshot, without_columns},
     catalog::{Catalog, tables, tables::ListedTable},
     connection::{Connection, Purpose, error::ConnectionError, unexpected},
     copy_text,
     query::{Row, identifier, literal, number, qualified, text},
     server,
-    source::{captured, check_readable},
     stream::{
         Start,
         transaction::{before, snapshot_mark},
     },
 };
 
-/// Reads all captured tables under the slot's exported snapshot.
+/// Reads all captured tables as of one moment.
 pub struct SnapshotReader {
-    /// Does nothing meanwhile: its next command would end the exported snapshot.
-    walsender: Connection,
-    /// In a transaction with the imported snapshot.
+    /// Streams afterwards, if anything does.
+    walsender: Option<Connection>,
+    /// In a transaction with the snapshot.
     reader: Connection,
     catalog: Catalog,
     start: Start,
     /// In reading order.
     tables: Vec<Arc<Table>>,
+    /// What reads each of them.
+    statements: Vec<String>,
     /// How many of them the caller knows of.
     announced: usize,
     /// How many of them were begun to be read.
@@ -76,6 +78,33 @@ pub enum SnapshotEvent<'a> {
     End(TransactionMark),
 }
 
+/// The transaction that the tables are read in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transaction<'a> {
+    /// With the snapshot that the creation of a slot exported.
+    Imported(&'a str),
+    /// With one of its own, of this moment.
+    Own {
+        /// It waits until it can be serializable.
+        serializable: bool,
+    },
+}
+
+impl Transaction<'_> {
+    fn statement(self) -> String {
+        match self {
+            Transaction::Imported(snapshot) => format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+                literal(snapshot)
+            ),
+            Transaction::Own { serializable: true } => {
+                "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE".to_owned()
+            }
+            Transaction::Own { serializable: false } => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
+        }
+    }
+}
+
 /// Tables named in one LOCK statement.
 const TABLES_PER_LOCK: usize = 500;
 
@@ -90,12 +119,13 @@ impl fmt::Debug for SnapshotReader {
 }
 
 impl SnapshotReader {
-    /// Imports the snapshot into a second session, locks the tables against being rewritten, and describes them.
+    /// Begins the transaction in a session of its own, locks the tables against being rewritten, and describes them. The
+    /// exported snapshot is needed until this returns.
     pub(crate) async fn begin(
-        walsender: Connection,
+        walsender: Option<Connection>,
         catalog: Catalog,
-        start: Start,
-        snapshot: &str,
+        mut start: Start,
+        transaction: Transaction<'_>,
     ) -> Result<SnapshotReader, SourceError> {
         let doing = "beginning the snapshot";
         let failed = |error: ConnectionError| error.during(doing);
@@ -103,13 +133,13 @@ impl SnapshotReader {
             .await
             .map_err(failed)?;
         server::prepare_session(&mut reader).await.map_err(failed)?;
-        let import = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
-            literal(snapshot)
-        );
-        reader.query(&import).await.map_err(failed)?;
-        let (ts_us, xid) = transaction_facts(&mut reader).await.map_err(failed)?;
-        let tables = describe(&mut reader, catalog.types(), &start).await?;
+        reader.query(&transaction.statement()).await.map_err(failed)?;
+        let (ts_us, xid, wal_end) = transaction_facts(&mut reader).await.map_err(failed)?;
+        if let Transaction::Own { .. } = transaction {
+            start.confirmed = wal_end;
+        }
+        let described = describe(&mut reader, catalog.types(), &start).await?;
+        let (tables, statements): (Vec<_>, Vec<_>) = described.into_iter().unzip();
         tracing::info!(tables = tables.len(), "snapshot begins");
         Ok(SnapshotReader {
             walsender,
@@ -117,6 +147,7 @@ impl SnapshotReader {
             catalog,
             start,
             tables,
+            statements,
             announced: 0,
             begun: 0,
             copying: false,
@@ -134,7 +165,8 @@ impl SnapshotReader {
         })
     }
 
-    /// The slot's consistent point, `source.lsn` of every snapshot row. The rows' positions lie just before it.
+    /// The slot's consistent point (or where the WAL ended, if there is no slot), `source.lsn` of every row. The rows'
+    /// positions lie just before it.
     pub fn consistent_point(&self) -> Lsn {
         self.start.confirmed
     }
@@ -159,14 +191,18 @@ impl SnapshotReader {
         }
     }
 
-    /// After [`SnapshotEvent::End`] and once the log has it durably: starts the stream at the consistent point.
-    pub async fn into_stream(self) -> Result<Stream, SourceError> {
+    /// After [`SnapshotEvent::End`] and once the log has it durably: starts the stream at the consistent point. `None` if
+    /// there is nothing to stream from.
+    pub async fn into_stream(self) -> Result<Option<Stream>, SourceError> {
         self.reader.close().await;
         let start = Start {
             tables: self.tables,
             ..self.start
         };
-        Stream::start(self.walsender, self.catalog, start).await
+        match self.walsender {
+            Some(walsender) => Ok(Some(Stream::start(walsender, self.catalog, start).await?)),
+            None => Ok(None),
+        }
     }
 
     fn announce(&mut self) -> SnapshotEvent<'static> {
@@ -213,13 +249,12 @@ impl SnapshotReader {
     }
 
     async fn begin_table(&mut self) -> Result<(), SourceError> {
-        let Some(table) = self.tables.get(self.begun) else {
+        let Some(statement) = self.statements.get(self.begun) else {
             return self.finish().await;
         };
-        let statement = copy_statement(table);
         self.begun += 1;
         self.reader
-            .send_query(&statement)
+            .send_query(statement)
             .await
             .map_err(|error| error.during("reading the snapshot"))?;
         self.copying = true;
@@ -314,54 +349,129 @@ fn reuse<'to>(mut cells: Vec<Cell<'_>>) -> Vec<Cell<'to>> {
 }
 
 /// `COPY table`, not `COPY (SELECT …)`: the same text without an executor in between, and without the rows of tables
-/// that inherit from it, which come under their own name.
-fn copy_statement(table: &Table) -> String {
+/// that inherit from it, which come under their own name. A partitioned table has no rows but its partitions'.
+fn copy_statement(table: &Table, partitioned: bool) -> String {
     let name = qualified(&table.description.schema, &table.description.table);
-    let columns: Vec<String> = table
-        .description
-        .columns
-        .iter()
-        .map(|column| identifier(&column.name))
-        .collect();
-    match columns.is_empty() {
-        true => format!("COPY {name} TO STDOUT"),
-        false => format!("COPY {name} ({}) TO STDOUT", columns.join(", ")),
+    let columns = table.description.columns.iter();
+    let columns: Vec<String> = columns.map(|column| identifier(&column.name)).collect();
+    let columns = columns.join(", ");
+    match (partitioned, columns.is_empty()) {
+        (true, _) => format!("COPY (SELECT {columns} FROM {name}) TO STDOUT"),
+        (false, true) => format!("COPY {name} TO STDOUT"),
+        (false, false) => format!("COPY {name} ({columns}) TO STDOUT"),
     }
 }
 
-/// `source.ts_*` and `source.txId` of every row: the transaction's time and id, as Debezium shows them. A standby cannot
-/// assign an id.
-async fn transaction_facts(reader: &mut Connection) -> Result<(i64, Option<u32>), ConnectionError> {
+/// A statement of the user's gives the rows: its columns by their names, null for those that it does not have.
+async fn override_statement(reader: &mut Connection, table: &Table, select: &str) -> Result<String, SourceError> {
+    let name = format!("{}.{}", table.description.schema, table.description.table);
+    let given = reader
+        .result_columns(select)
+        .await
+        .map_err(|error| match error.sqlstate() {
+            // Of the classes "syntax error or access rule violation" and "data exception": nothing that time mends.
+            Some(state) if state.starts_with("42") || state.starts_with("22") => SourceError::Refused(format!(
+                "snapshot.select.statement.overrides.{name}: {error}; it takes the SELECT that reads the table"
+            )),
+            _ => error.during(&format!(
+                "asking for the columns of snapshot.select.statement.overrides.{name}"
+            )),
+        })?;
+    let column = |name: &String| match given.contains(name) {
+        true => identifier(name),
+        false => format!("NULL AS {}", identifier(name)),
+    };
+    let columns = table.description.columns.iter();
+    let columns: Vec<String> = columns.map(|described| column(&described.name)).collect();
+    Ok(format!(
+        "COPY (SELECT {} FROM ({select}) AS result) TO STDOUT",
+        columns.join(", ")
+    ))
+}
+
+/// `source.ts_*` and `source.txId` of every row: the transaction's time and id, as Debezium shows them (a standby cannot
+/// assign an id); and where the WAL ends.
+async fn transaction_facts(reader: &mut Connection) -> Result<(i64, Option<u32>, Lsn), ConnectionError> {
     let statement = "SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::int8, \
-                     CASE WHEN NOT pg_is_in_recovery() THEN pg_current_xact_id() END";
+                     CASE WHEN NOT pg_is_in_recovery() THEN pg_current_xact_id() END, \
+                     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END";
     let row: Row = reader.query_row(statement).await?.unwrap_or_default();
     let xid = text(&row, 1).parse::<u64>().ok().map(|xid| (xid & 0xffff_ffff) as u32);
-    Ok((number(&row, 0, "the transaction's time")?, xid))
+    Ok((
+        number(&row, 0, "the transaction's time")?,
+        xid,
+        server::parse_lsn(text(&row, 2))?,
+    ))
 }
 
-/// The captured tables as the snapshot has them, which may be other ones than a moment before.
-async fn describe(reader: &mut Connection, types: &TypeCatalog, start: &Start) -> Result<Vec<Arc<Table>>, SourceError> {
+/// The tables to read as the snapshot has them, which may be other ones than a moment before, and what reads each.
+async fn describe(
+    reader: &mut Connection,
+    types: &TypeCatalog,
+    start: &Start,
+) -> Result<Vec<(Arc<Table>, String)>, SourceError> {
     let failed = |error: ConnectionError| error.during("describing the tables of the snapshot");
     let listed = tables::list(reader).await.map_err(failed)?;
-    let captured = captured(&start.config, &listed);
-    check_readable(&captured, &start.config.user)?;
-    for tables in captured.chunks(TABLES_PER_LOCK) {
-        let only = |table: &&ListedTable| format!("ONLY {}", qualified(&table.schema, &table.name));
-        let names: Vec<String> = tables.iter().map(only).collect();
-        lock(reader, &names.join(", ")).await?;
-    }
-    let oids: Vec<u32> = captured.iter().map(|table| table.oid).collect();
+    let captured = captured(&start.config, &listed, start.via_root);
+    let read = read_by_snapshot(&start.config, &captured);
+    check_readable(&read, &start.config.user)?;
+    lock_all(reader, &read, start.config.snapshot.lock_timeout).await?;
+    let oids: Vec<u32> = read.iter().map(|table| table.oid).collect();
     refuse_rewritten(reader, &oids).await?;
-    let described = tables::describe(reader, &oids).await.map_err(failed)?;
-    let compile = |table: &tables::CatalogTable| Arc::new(Table::compile(table.description(), types, &start.options));
-    Ok(described.iter().map(compile).collect())
+    let roots: HashSet<u32> = read
+        .iter()
+        .filter(|table| table.partitioned)
+        .map(|table| table.oid)
+        .collect();
+    let mut described = Vec::with_capacity(read.len());
+    for table in tables::describe(reader, &oids).await.map_err(failed)? {
+        let (description, _) = without_columns(table.description(), &start.config.columns);
+        let table = Table::compile(description, types, &start.options);
+        let (schema, name) = (&table.description.schema, &table.description.table);
+        let statement = match start.config.snapshot.statement(schema, name) {
+            Some(select) => override_statement(reader, &table, select).await?,
+            None => copy_statement(&table, roots.contains(&table.description.oid)),
+        };
+        described.push((Arc::new(table), statement));
+    }
+    Ok(described)
 }
 
 /// Readers' locks, as `pg_dump` takes them: writers go on, but nobody rewrites or drops a table before it was read.
-async fn lock(reader: &mut Connection, names: &str) -> Result<(), SourceError> {
+async fn lock_all(
+    reader: &mut Connection,
+    tables: &[&ListedTable],
+    timeout: Option<Duration>,
+) -> Result<(), SourceError> {
+    set_lock_timeout(reader, timeout.unwrap_or_default()).await?;
+    for tables in tables.chunks(TABLES_PER_LOCK) {
+        // A root's partitions are read with it.
+        let only = |table: &&ListedTable| if table.partitioned { "" } else { "ONLY " };
+        let names = tables
+            .iter()
+            .map(|table| format!("{}{}", only(table), qualified(&table.schema, &table.name)));
+        lock(reader, &names.collect::<Vec<_>>().join(", "), timeout).await?;
+    }
+    set_lock_timeout(reader, Duration::ZERO).await
+}
+
+async fn set_lock_timeout(reader: &mut Connection, timeout: Duration) -> Result<(), SourceError> {
+    let set = reader
+        .query(&format!("SET LOCAL lock_timeout = {}", timeout.as_millis()))
+        .await;
+    set.map(|_| ())
+        .map_err(|error| error.during("setting the snapshot's lock_timeout"))
+}
+
+async fn lock(reader: &mut Connection, names: &str, timeout: Option<Duration>) -> Result<(), SourceError> {
     let locked = reader.query(&format!("LOCK TABLE {names} IN ACCESS SHARE MODE")).await;
     locked.map(|_| ()).map_err(|error| match error.sqlstate() {
         Some("42P01") => SourceError::Gone(format!("a table was dropped while the snapshot began: {error}")),
+        Some("55P03") => SourceError::Gone(format!(
+            "a table of the snapshot could not be locked within {} ms (snapshot.lock.timeout.ms), because somebody alters \
+             it; the snapshot begins anew",
+            timeout.unwrap_or_default().as_millis()
+        )),
         _ => error.during("locking the snapshot's tables against being rewritten"),
     })
 }
@@ -374,7 +484,8 @@ async fn refuse_rewritten(reader: &mut Connection, oids: &[u32]) -> Result<(), S
     }
     let list = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     let statement = format!(
-        "SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid IN ({list}) AND c.relfilenode <> 0 \
+        "SELECT c.relname FROM pg_catalog.pg_class c WHERE (c.oid IN ({list}) OR c.oid IN (SELECT p.relid FROM \
+         unnest(ARRAY[{list}]::oid[]) o, pg_catalog.pg_partition_tree(o::regclass) p)) AND c.relfilenode <> 0 \
          AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid) LIMIT 1"
     );
     let doing = "checking the snapshot's tables";

@@ -9,15 +9,16 @@ use rowcast_event::{EventOptions, Lsn, TransactionMark, topic_name};
 
 use crate::{
     ConnectorConfig, SnapshotReader, SourceError, Stream,
+    captured::{captured, check_readable, read_by_snapshot, unmatched},
     catalog::{Catalog, tables, tables::ListedTable},
-    config::SnapshotMode,
     connection::{Connection, Purpose, error::ConnectionError, options::ConnectionOptions},
-    publication,
+    identity, publication,
     published::{Look, Published},
     query::qualified,
     server::{self, Server},
     shared_topic,
-    slot::{self, NewSlot, Plan, Slot},
+    slot::{self, FAILOVER_SINCE, NewSlot, Plan, Slot, SlotKind},
+    snapshot::Transaction,
     stream::{Start, watch::Watched},
 };
 
@@ -85,8 +86,13 @@ pub struct Source {}
 
 /// What to do after [`Source::open`].
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each connection, and it is taken apart at once"
+)]
 pub enum Opened {
-    /// A new slot; its exported snapshot waits to be read, then [`SnapshotReader::into_stream`] goes on.
+    /// A new slot; its exported snapshot waits to be read, then [`SnapshotReader::into_stream`] goes on. If the log holds
+    /// records already (`Resume::snapshot_done`), changes are missing between them and these rows.
     Snapshot(SnapshotReader),
     /// Nothing to read first.
     Stream(Stream),
@@ -111,6 +117,44 @@ impl Source {
         Ok(matches!(plan, Plan::Create { .. }).then_some(opening.server.identity))
     }
 
+    /// Reads the tables once more, as of a moment that lies in the WAL to come: whoever streams up to
+    /// [`SnapshotReader::consistent_point`], then takes these rows, then streams on, misses nothing and repeats no change. The
+    /// connector's own slot stays as it is.
+    pub async fn read_again(
+        config: &ConnectorConfig,
+        resume: &Resume,
+        run_id: &str,
+    ) -> Result<SnapshotReader, SourceError> {
+        Box::pin(Opening::connect(config, resume, config.event_options(run_id)))
+            .await?
+            .read_beside()
+            .await
+    }
+
+    /// Reads the tables for a connector that does not stream: there is neither slot nor publication.
+    pub async fn read_only(
+        config: &ConnectorConfig,
+        resume: &Resume,
+        run_id: &str,
+    ) -> Result<(Found, SnapshotReader), SourceError> {
+        Box::pin(Opening::connect(config, resume, config.event_options(run_id)))
+            .await?
+            .read_only()
+            .await
+    }
+
+    /// Drops the slot of a connector that has stopped, as `slot.drop.on.stop` asks.
+    pub async fn drop_slot(config: &ConnectorConfig) -> Result<(), SourceError> {
+        let mut walsender = connect(&ConnectionOptions::of(config), Purpose::Replication).await?;
+        slot::drop_slot(&mut walsender, &config.slot_name).await?;
+        tracing::info!(
+            slot = config.slot_name,
+            "the slot is dropped, as slot.drop.on.stop asks"
+        );
+        walsender.close().await;
+        Ok(())
+    }
+
     /// Connects, checks server, role, publication, tables, slot and log position against each other, creates what the
     /// configuration says may be created. `run_id` goes to the records' headers.
     ///
@@ -133,6 +177,7 @@ struct Opening<'a> {
     walsender: Connection,
     server: Server,
     watched: Watched,
+    via_root: bool,
 }
 
 impl<'a> Opening<'a> {
@@ -153,7 +198,9 @@ impl<'a> Opening<'a> {
             wal_end = %server.wal_flushed,
             "connected to {options}"
         );
+        let via_root = publication::via_root(&mut session, config).await?;
         Ok(Opening {
+            via_root,
             config,
             resume,
             event_options,
@@ -174,19 +221,32 @@ impl<'a> Opening<'a> {
         let found = slot::find(&mut self.session, &self.config.slot_name, self.server.version)
             .await
             .map_err(|error| error.during("looking for the replication slot"))?;
-        let plan = slot::plan(&self.config.slot_name, found.as_ref(), self.resume, &self.config.dbname)?;
+        let plan = slot::plan(
+            &self.config.slot_name,
+            found.as_ref(),
+            self.resume,
+            &self.config.dbname,
+            self.config.snapshot.mode.reads_after_a_gap(),
+        )?;
         Ok((self, found, plan))
     }
 
     async fn check_and_go_on(self) -> Result<(Found, Opened), SourceError> {
         let (mut this, found, plan) = self.plan().await?;
-        let tables = tables::list(&mut this.session)
-            .await
-            .map_err(|error| error.during("listing the tables"))?;
-        let captured = this.captured(&tables, &plan)?;
-        // Before the publication is mended: a gap that is closed again is a gap.
+        let mut tables = this.list().await?;
+        if identity::set(
+            &mut this.session,
+            this.config,
+            &captured(this.config, &tables, this.via_root),
+        )
+        .await?
+        {
+            tables = this.list().await?;
+        }
+        let captured = this.captured(&tables, matches!(plan, Plan::Create { .. }))?;
+        // Before the publication is mended: a gap that is closed again is a gap, unless all is read again.
         let before = this.look(&captured).await?;
-        if !this.resume.is_new()
+        if matches!(plan, Plan::Continue(_))
             && let Some(refusal) = before.refusal(&this.config.publication_name, &this.resume.published)
         {
             return Err(SourceError::Refused(refusal));
@@ -202,12 +262,41 @@ impl<'a> Opening<'a> {
         };
         let opened = match plan {
             Plan::Continue(confirmed) => {
-                found.as_ref().map_or(Ok(()), slot::free)?;
+                if let Some(found) = &found {
+                    slot::free(found)?;
+                    this.keep_over_failover(found).await?;
+                }
                 Opened::Stream(this.into_stream(confirmed).await?)
             }
             Plan::Create { drop_first } => this.create(drop_first).await?,
         };
         Ok((found_out, opened))
+    }
+
+    async fn list(&mut self) -> Result<Vec<ListedTable>, SourceError> {
+        tables::list(&mut self.session)
+            .await
+            .map_err(|error| error.during("listing the tables"))
+    }
+
+    /// `slot.failover` for a slot that was made without it.
+    async fn keep_over_failover(&mut self, found: &Slot) -> Result<(), SourceError> {
+        match self.wants_failover() && !found.failover {
+            true => slot::make_failover(&mut self.walsender, &self.config.slot_name).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Older servers have no such slots: that is told, and the slot is as good as it can be.
+    fn wants_failover(&self) -> bool {
+        let possible = self.server.version >= FAILOVER_SINCE;
+        if self.config.replication.failover && !possible {
+            tracing::warn!(
+                "slot.failover: needs PostgreSQL 17 or later, this is {}; a standby will not have the slot",
+                self.server.version / 10_000
+            );
+        }
+        self.config.replication.failover && possible
     }
 
     /// How the tables are published now.
@@ -220,8 +309,8 @@ impl<'a> Opening<'a> {
     }
 
     /// The tables to capture, checked for what would go wrong later.
-    fn captured<'t>(&self, tables: &'t [ListedTable], plan: &Plan) -> Result<Vec<&'t ListedTable>, SourceError> {
-        let captured = captured(self.config, tables);
+    fn captured<'t>(&self, tables: &'t [ListedTable], creates: bool) -> Result<Vec<&'t ListedTable>, SourceError> {
+        let captured = captured(self.config, tables, self.via_root);
         if captured.is_empty() && self.config.tables.is_restricted() {
             return Err(SourceError::Refused(format!(
                 "no table of database {:?} matches table.include.list and its kin: create the table, or correct the list",
@@ -239,8 +328,8 @@ impl<'a> Opening<'a> {
         let prefix = &self.config.topic_prefix;
         let names = captured.iter().map(|table| (&*table.schema, &*table.name));
         shared_topic::check(names, |(schema, table)| topic_name(prefix, schema, table))?;
-        if matches!(plan, Plan::Create { .. }) && self.config.snapshot_mode == SnapshotMode::Initial {
-            check_readable(&captured, &self.config.user)?;
+        if creates && self.config.snapshot.mode.reads() {
+            check_readable(&read_by_snapshot(self.config, &captured), &self.config.user)?;
         }
         Ok(captured)
     }
@@ -274,59 +363,99 @@ impl<'a> Opening<'a> {
     }
 
     async fn into_stream(self, confirmed: Lsn) -> Result<Stream, SourceError> {
+        let held = self.resume.mark;
+        let (walsender, catalog, start) = self.into_parts(confirmed, held).await?;
+        Stream::start(walsender, catalog, start).await
+    }
+
+    async fn into_parts(
+        self,
+        confirmed: Lsn,
+        held: Option<TransactionMark>,
+    ) -> Result<(Connection, Catalog, Start), SourceError> {
         let catalog = Catalog::new(self.options, self.session)
             .await
             .map_err(|error| error.during("reading the database's types"))?;
         let start = Start {
             config: self.config.clone(),
             options: self.event_options,
-            held: self.resume.mark,
+            held,
             confirmed,
             tables: Vec::new(),
             watched: self.watched,
+            via_root: self.via_root,
         };
-        Stream::start(self.walsender, catalog, start).await
+        Ok((self.walsender, catalog, start))
     }
 
     async fn create(mut self, drop_first: bool) -> Result<Opened, SourceError> {
         let name = &self.config.slot_name;
         if drop_first {
-            tracing::info!(slot = name, "dropping the slot of a start that was not finished");
+            tracing::info!(slot = name, "dropping the slot, of which nothing is to be kept");
             slot::drop_slot(&mut self.walsender, name).await?;
         }
-        let export = self.config.snapshot_mode == SnapshotMode::Initial;
-        let new = self.create_slot(export).await?;
+        let reads = self.config.snapshot.mode.reads() || !self.resume.is_new();
+        let kind = SlotKind {
+            failover: self.wants_failover(),
+            temporary: false,
+            export_snapshot: reads,
+        };
+        let new = self.create_slot(name, kind).await?;
         tracing::info!(slot = name, consistent_point = %new.consistent_point, "replication slot created");
-        if !export {
+        if !reads {
             return Ok(Opened::Stream(self.into_stream(new.consistent_point).await?));
         }
-        let catalog = Catalog::new(self.options, self.session)
-            .await
-            .map_err(|error| error.during("reading the database's types"))?;
-        let start = Start {
-            config: self.config.clone(),
-            options: self.event_options,
-            held: None,
-            confirmed: new.consistent_point,
-            tables: Vec::new(),
-            watched: self.watched,
+        let (walsender, catalog, start) = self.into_parts(new.consistent_point, None).await?;
+        let transaction = Transaction::Imported(&new.snapshot);
+        let reader = SnapshotReader::begin(Some(walsender), catalog, start, transaction).await?;
+        Ok(Opened::Snapshot(reader))
+    }
+
+    /// A slot that goes with its connection gives the moment; once its snapshot is imported it has done its work.
+    async fn read_beside(mut self) -> Result<SnapshotReader, SourceError> {
+        let tables = self.list().await?;
+        self.captured(&tables, true)?;
+        let kind = SlotKind {
+            temporary: true,
+            export_snapshot: true,
+            failover: false,
         };
-        Ok(Opened::Snapshot(
-            SnapshotReader::begin(self.walsender, catalog, start, &new.snapshot).await?,
-        ))
+        let name = temporary_name(&self.config.slot_name);
+        let new = self.create_slot(&name, kind).await?;
+        tracing::info!(consistent_point = %new.consistent_point, "the tables are read again");
+        let (walsender, catalog, start) = self.into_parts(new.consistent_point, None).await?;
+        let transaction = Transaction::Imported(&new.snapshot);
+        let reader = SnapshotReader::begin(None, catalog, start, transaction).await?;
+        walsender.close().await;
+        Ok(reader)
+    }
+
+    async fn read_only(mut self) -> Result<(Found, SnapshotReader), SourceError> {
+        server::check_history(&mut self.walsender, &self.server, self.resume).await?;
+        let tables = self.list().await?;
+        let captured = self.captured(&tables, true)?;
+        let found = Found {
+            server: self.server.identity.clone(),
+            published: Published::default(),
+            unmatched: unmatched(self.config, &captured),
+        };
+        let is_standby = server::in_recovery(&mut self.session)
+            .await
+            .map_err(|error| error.during("asking whether the server is a standby"))?;
+        // A standby has no serializable transactions.
+        let serializable = self.config.snapshot.serializable && !is_standby;
+        let (walsender, catalog, start) = self.into_parts(Lsn::default(), None).await?;
+        let transaction = Transaction::Own { serializable };
+        let reader = SnapshotReader::begin(None, catalog, start, transaction).await?;
+        walsender.close().await;
+        Ok((found, reader))
     }
 
     /// Creates the slot; says who is waited for if it takes long.
-    async fn create_slot(&mut self, export: bool) -> Result<NewSlot, SourceError> {
+    async fn create_slot(&mut self, name: &str, kind: SlotKind) -> Result<NewSlot, SourceError> {
         let cancel = self.walsender.cancel_when_dropped(&self.options);
         let pid = self.walsender.process_id().to_string();
-        let creating = slot::create(
-            &mut self.walsender,
-            &self.config.slot_name,
-            self.server.version,
-            false,
-            export,
-        );
+        let creating = slot::create(&mut self.walsender, name, self.server.version, kind);
         tokio::pin!(creating);
         loop {
             tokio::select! {
@@ -340,7 +469,7 @@ impl<'a> Opening<'a> {
                         .await
                         .map_err(|error| error.during("asking who holds up the slot's creation"))?;
                     tracing::warn!(
-                        slot = self.config.slot_name,
+                        slot = name,
                         "creating the replication slot waits for transactions that are still open: {}",
                         blockers.join("; ")
                     );
@@ -378,38 +507,10 @@ async fn connect(options: &ConnectionOptions, purpose: Purpose) -> Result<Connec
     })
 }
 
-/// The tables that the configuration asks for, in the snapshot's order. A partitioned table's rows are published under
-/// the names of its partitions, so it is those that count.
-pub(crate) fn captured<'t>(config: &ConnectorConfig, tables: &'t [ListedTable]) -> Vec<&'t ListedTable> {
-    let wanted = |table: &&ListedTable| !table.partitioned && config.captures(&table.schema, &table.name);
-    let mut captured: Vec<&ListedTable> = tables.iter().filter(wanted).collect();
-    captured.sort_by_cached_key(|table| config.tables.snapshot_order(&table.schema, &table.name));
-    captured
-}
-
-/// Items of `table.include.list` to which no captured table answers.
-fn unmatched(config: &ConnectorConfig, captured: &[&ListedTable]) -> Vec<String> {
-    let names: Vec<String> = captured.iter().map(|table| table.id()).collect();
-    config.tables.unmatched(&names)
-}
-
-/// The snapshot reads every captured table whole, or not at all.
-pub(crate) fn check_readable(captured: &[&ListedTable], user: &str) -> Result<(), SourceError> {
-    let unreadable: Vec<&ListedTable> = captured.iter().copied().filter(|table| !table.selectable).collect();
-    if !unreadable.is_empty() {
-        return Err(SourceError::Refused(format!(
-            "role {user:?} may not read {}: GRANT USAGE on the schema and SELECT on the table to it, or leave the table \
-             out",
-            publication::named(&unreadable)
-        )));
-    }
-    let hidden: Vec<&ListedTable> = captured.iter().copied().filter(|table| table.row_security).collect();
-    if !hidden.is_empty() {
-        return Err(SourceError::Refused(format!(
-            "row-level security would hide rows of {} from role {user:?} in the snapshot, while the stream shows all: \
-             ALTER ROLE … BYPASSRLS, or leave the table out",
-            publication::named(&hidden)
-        )));
-    }
-    Ok(())
+/// Beside the connector's own slot; `NAMEDATALEN` cuts what is longer.
+fn temporary_name(slot: &str) -> String {
+    const NAME_BYTES_MAX: usize = 63;
+    const ENDING: &str = "_snapshot";
+    let kept = &slot[..slot.len().min(NAME_BYTES_MAX - ENDING.len())];
+    format!("{kept}{ENDING}")
 }

@@ -71,7 +71,7 @@ fn the_demo_s_own_file_needs_no_words() {
         (config.publication_name.as_str(), config.publication_mode),
         ("dbz_publication", PublicationMode::AllTables)
     );
-    assert_eq!(config.snapshot_mode, SnapshotMode::Initial);
+    assert_eq!(config.snapshot.mode, SnapshotMode::Initial);
     assert!(config.captures("public", "orders") && !config.captures("public", "customers"));
     assert_eq!(
         *config.event_options("run"),
@@ -156,13 +156,13 @@ fn what_is_no_configuration_is_refused_without_quoting_it() {
 
 #[test]
 fn all_errors_come_at_once_each_with_its_property() {
-    let errors = ConnectorConfig::from_json(r#"{"config": {"database.port": "54x2", "snapshot.mode": "when_needed"}}"#);
+    let errors = ConnectorConfig::from_json(r#"{"config": {"database.port": "54x2", "snapshot.mode": "never"}}"#);
     assert_eq!(
         errors.expect_err("nearly nothing is given").0,
         [
             "database.port: takes a whole number from 1 to 65535, got \"54x2\"",
-            "snapshot.mode: takes initial or no_data (always, initial_only, when_needed, configuration_based and custom \
-             are not supported yet; never is called no_data now), got \"when_needed\"",
+            "snapshot.mode: takes initial, always, initial_only, no_data, when_needed or configuration_based (custom \
+             names a Java implementation, and there is no Java here; never is called no_data now), got \"never\"",
             "name: is required: what to call this connector",
             "connector.class: is required: set it to io.debezium.connector.postgresql.PostgresConnector",
             "topic.prefix: is required: the first part of every topic's name, such as shop",
@@ -216,7 +216,7 @@ fn every_wrong_value_is_told_what_would_be_right() {
 #[test]
 fn words_are_read_as_debezium_means_them() {
     assert_eq!(
-        config(&[r#""snapshot.mode": "NO_DATA""#]).snapshot_mode,
+        config(&[r#""snapshot.mode": "NO_DATA""#]).snapshot.mode,
         SnapshotMode::NoData
     );
     for (word, mode) in [
@@ -315,21 +315,21 @@ fn a_slip_of_the_hand_is_told_the_name_that_was_meant() {
     for (line, remark) in [
         (
             r#""snapshot.mod": "initial""#,
-            "unknown property \"snapshot.mod\" is ignored, did you mean \"snapshot.mode\"?",
+            "\"snapshot.mod\": unknown, did you mean \"snapshot.mode\"? It is ignored",
         ),
         (
             r#""slotname": "a""#,
-            "unknown property \"slotname\" is ignored, did you mean \"slot.name\"?",
+            "\"slotname\": unknown, did you mean \"slot.name\"? It is ignored",
         ),
         (
             r#""table.inlcude.list": "a""#,
-            "unknown property \"table.inlcude.list\" is ignored, did you mean \"table.include.list\"?",
+            "\"table.inlcude.list\": unknown, did you mean \"table.include.list\"? It is ignored",
         ),
         (
             r#""something.else.entirely": 1"#,
-            "unknown property \"something.else.entirely\" is ignored",
+            "\"something.else.entirely\": unknown, and ignored",
         ),
-        (r#""evil\nname": 1"#, "unknown property \"evil\\nname\" is ignored"),
+        (r#""evil\nname": 1"#, "\"evil\\nname\": unknown, and ignored"),
     ] {
         assert_eq!(config(&[line]).remarks(), [remark]);
     }

@@ -137,6 +137,58 @@ fn a_bad_pattern_names_its_property() {
     assert!(list(&many).starts_with("table.include.list: takes at most 10000 regular expressions and 524288 bytes; "));
 }
 
+/// Patterns mean what they mean in Java, where Rust's engine means something else by them.
+#[test]
+fn patterns_are_javas() {
+    let tables = ["s.abc_1", "s.äbc", "s.ÄBC", "s.a<b>", "s.a.b", "S.A.B"];
+    assert_eq!(captured(&[("table.include.list", r"s\.\w+")], &tables), ["s.abc_1"]);
+    assert_eq!(
+        captured(&[("table.include.list", "s.äbc")], &tables),
+        ["s.äbc"],
+        "case is ASCII's"
+    );
+    assert_eq!(captured(&[("table.include.list", r"s\.a\<b\>")], &tables), ["s.a<b>"]);
+    assert_eq!(
+        captured(&[("table.include.list", r"\Qs.a.b\E")], &tables),
+        ["s.a.b", "S.A.B"]
+    );
+    assert_eq!(
+        captured(&[("table.include.list", r"s\.\p{Lower}{3}_\d")], &tables),
+        ["s.abc_1"]
+    );
+    assert!(error(&[("schema.include.list", "a++")]).starts_with("schema.include.list: \"a++\" is not"));
+}
+
+#[test]
+fn column_lists_are_over_schema_table_and_column() {
+    let columns = ["public.orders.id", "public.orders.Secret", "public.customers.secret"];
+    let delivered = |list: &str, pattern: &str| {
+        let config = lists(&[(list, pattern)]).expect("a good list");
+        let wanted = columns.iter().filter(|name| {
+            let mut parts = name.split('.');
+            let mut part = || parts.next().expect("three parts");
+            config.columns.captures(part(), part(), part())
+        });
+        wanted.copied().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        delivered("column.exclude.list", r"public\.orders\.secret"),
+        [columns[0], columns[2]]
+    );
+    assert_eq!(delivered("column.exclude.list", r".*\.secret"), [columns[0]]);
+    assert_eq!(
+        delivered("column.exclude.list", "secret"),
+        columns,
+        "a name alone is no whole name"
+    );
+    assert_eq!(delivered("column.include.list", r"public\.orders\..*,x"), columns[..2]);
+    assert_eq!(
+        error(&[("column.include.list", "a.b.c"), ("column.exclude.list", "d.e.f")]),
+        "column.exclude.list: cannot stand beside column.include.list; keep one of them"
+    );
+    assert!(error(&[("column.exclude.list", "(?<!a)b")]).starts_with("column.exclude.list: \"(?<!a)b\" is not"));
+}
+
 #[test]
 fn items_that_match_no_table_are_named_as_they_were_written() {
     let config = lists(&[("table.include.list", r"public\.orders, public.ordres,s\.(a|b),\,x")]).expect("good lists");

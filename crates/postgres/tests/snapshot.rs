@@ -96,7 +96,7 @@ async fn snapshot_and_stream_give_the_same_text_whatever_the_role_prefers() {
     let config = server.config("public.a", "");
     let (_, mut reader) = open_snapshot(&config).await;
     let (_, snapshot, _) = read_snapshot(&mut reader).await;
-    let mut stream = reader.into_stream().await.expect("a stream");
+    let mut stream = reader.into_stream().await.expect("no refusal").expect("a stream");
     server.sql("UPDATE public.a SET id = id + 10");
     let streamed = next_transaction(&mut stream).await.changes;
     let values = |rows: &[Seen]| rows.iter().map(|row| row.row[1..].to_vec()).collect::<Vec<_>>();
@@ -151,7 +151,7 @@ async fn a_snapshot_meets_the_stream_exactly_while_others_write() {
     for row in &snapshot {
         assert_eq!(rows.insert(number(row, 0), number(row, 1)), None, "a row came twice");
     }
-    let mut stream = reader.into_stream().await.expect("a stream");
+    let mut stream = reader.into_stream().await.expect("no refusal").expect("a stream");
     assert!(writers.wait().expect("pgbench").success());
     server.sql("INSERT INTO a VALUES (0, -1)");
     let mut before = mark.commit_lsn;

@@ -62,6 +62,10 @@ pub(crate) const EXPECTED: &[Entry] = &[
     Entry::new("partitioned_truncated", "p", "missing", "partition-snapshot").only(Origin::Snapshot),
     Entry::new("partitioned_truncated", "p_eu", "source.snapshot", "partition-snapshot").only(Origin::Snapshot),
     Entry::new("partitioned_truncated", "p_us", "missing", "partition-snapshot").only(Origin::Snapshot),
+    Entry::new("partitioned_root", "p", "source.snapshot", "partition-snapshot").only(Origin::Snapshot),
+    Entry::new("partitioned_root", "p_eu", "missing", "partition-snapshot").only(Origin::Snapshot),
+    Entry::new("partitioned_root", "p_us", "missing", "partition-snapshot").only(Origin::Snapshot),
+    Entry::new("partitioned_root", "p_us_1", "missing", "partition-snapshot").only(Origin::Snapshot),
     Entry::new("propagated", "t", "column ltrees", "array-null-element"),
     Entry::new("texts", "t", "column ltrees", "array-null-element"),
     Entry::new("nanoseconds", "t", "after.ts", "array-time-fraction"),
@@ -109,11 +113,16 @@ pub(crate) const EXPECTED: &[Entry] = &[
 ];
 
 const NO_MESSAGES: &str = "pg_logical_emit_message makes no records";
+const KEY_LEFT_OUT: &str = "a key column that column.include.list does not name stays in the row";
 const LAST_COMMIT: &str = "a message outside of transactions counts as the last commit";
 const GENERATED: &str = "the snapshot has no generated columns";
 
 /// Where ours is not there yet.
 pub(crate) const PENDING: &[Entry] = &[
+    Entry::new("columns_included", "u", "key.schema.id.optional", KEY_LEFT_OUT),
+    Entry::new("columns_included", "u", "schema.before", KEY_LEFT_OUT),
+    Entry::new("columns_included", "u", "schema.after", KEY_LEFT_OUT),
+    Entry::new("columns_included", "u", "after.(members)", KEY_LEFT_OUT),
     Entry::new("generated", "t", "after.(members)", GENERATED).only(Origin::Snapshot),
     Entry::new("generated", "t", "schema.before", GENERATED).only(Origin::Snapshot),
     Entry::new("generated", "t", "schema.after", GENERATED).only(Origin::Snapshot),
@@ -132,22 +141,20 @@ pub(crate) const PENDING: &[Entry] = &[
         "source.sequence",
         "the last commit before a restart is not known",
     ),
+    Entry::new(
+        "snapshot_always",
+        "*",
+        "header __debezium.context.runId",
+        "of two starts, whose record it is",
+    ),
     Entry::new("unlogged", "quick", "missing", "the snapshot has no unlogged tables").only(Origin::Snapshot),
-    Entry::refused("columns_excluded", "column.exclude.list"),
-    Entry::refused("columns_included", "column.include.list"),
     Entry::refused("delimiter", "topic.delimiter"),
     Entry::refused("headers_off", "extended.headers.enabled"),
     Entry::refused("identities_metadata", "provide.transaction.metadata"),
     Entry::refused("key_columns", "message.key.columns"),
     Entry::refused("masks", "column.mask.*, column.truncate.*"),
     Entry::refused("messages_metadata", "provide.transaction.metadata"),
-    Entry::refused("partitioned_root", "publish.via.partition.root"),
     Entry::refused("skipped_metadata", "provide.transaction.metadata"),
-    Entry::refused("snapshot_always", "snapshot.mode"),
-    Entry::refused("snapshot_configured", "snapshot.mode"),
-    Entry::refused("snapshot_override", "snapshot.select.statement.overrides"),
-    Entry::refused("snapshot_part", "snapshot.include.collection.list"),
-    Entry::refused("snapshot_when_needed", "snapshot.mode"),
     Entry::refused("transactions_metadata", "provide.transaction.metadata"),
     Entry::refused("without_change", "skip.messages.without.change"),
 ];

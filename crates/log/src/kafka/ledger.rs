@@ -466,10 +466,7 @@ impl Account {
             }
             if group.flushed.is_some() {
                 durable = group.flushed;
-                for (place, end) in self.whole.drain() {
-                    let floor = &mut self.places[place as usize].floor;
-                    *floor = (*floor).max(Some(end));
-                }
+                self.raise_floors();
             }
         }
         self.tell(durable);
@@ -481,10 +478,19 @@ impl Account {
         while let Some(flushed) = self.groups[0].flushed.filter(|flushed| *flushed <= seq)
             && self.failure.is_none()
         {
-            self.groups.pop_front();
+            let group = self.groups.pop_front().expect("seen above");
+            self.whole.extend(group.ends);
             durable = Some(flushed);
         }
+        self.raise_floors();
         self.tell(durable);
+    }
+
+    fn raise_floors(&mut self) {
+        for (place, end) in self.whole.drain() {
+            let floor = &mut self.places[place as usize].floor;
+            *floor = (*floor).max(Some(end));
+        }
     }
 
     fn tell(&self, durable: Option<FlushSeq>) {

@@ -26,6 +26,10 @@ pub(crate) struct ListedTable {
     pub(crate) row_security: bool,
     /// Our role may read it.
     pub(crate) selectable: bool,
+    /// A partition, of whichever level.
+    pub(crate) is_partition: bool,
+    /// As PostgreSQL last counted them; none if it never did.
+    pub(crate) rows_estimated: u64,
 }
 
 impl ListedTable {
@@ -45,7 +49,8 @@ const LIST: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
             WHERE p.indrelid = c.oid AND p.indisprimary AND i.indisreplident AND i.indisvalid \
               AND NOT (p.indkey::int2[])[0:p.indnkeyatts - 1] <@ (i.indkey::int2[])[0:i.indnkeyatts - 1]), \
        pg_catalog.row_security_active(c.oid), \
-       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), \
+       c.relispartition, greatest(c.reltuples, 0)::int8 \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' \
        AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
@@ -62,6 +67,8 @@ pub(crate) async fn list(session: &mut Connection) -> Result<Vec<ListedTable>, C
             deletes_without_primary_key: flag(&row, 5),
             row_security: flag(&row, 6),
             selectable: flag(&row, 7),
+            is_partition: flag(&row, 8),
+            rows_estimated: number(&row, 9, "pg_class.reltuples")?,
         })
     };
     session.query(LIST).await?.into_iter().map(listed).collect()

@@ -1,12 +1,12 @@
 //! Which tables are captured: Debezium's include and exclude lists.
 //!
 //! A list is regular expressions between commas (`\,` is a comma), each matched against the whole of `schema` or
-//! `schema.table`, in any case. Schema and table lists must both agree. The regular expressions are Rust's, so
-//! Java's look-around and back-references are errors, and "any case" is Unicode's.
+//! `schema.table`, in any case. Schema and table lists must both agree. The regular expressions are Java's as far as
+//! Rust's engine can do them (`java.rs`): look-around and back-references are errors.
 
 use regex::{Regex, RegexBuilder};
 
-use super::{kind::shown, values::Values};
+use super::{java, kind::shown, values::Values};
 
 /// Compiled size of one regular expression.
 ///
@@ -38,19 +38,63 @@ pub struct CapturedTables {
     ignore_builtin: bool,
 }
 
+/// An include list and an exclude list of one kind; at most one of them is given.
 #[derive(Clone, Debug)]
-struct Lists {
-    include: Option<Vec<Regex>>,
-    exclude: Vec<Regex>,
+pub(super) struct Lists {
+    include: Option<Patterns>,
+    exclude: Patterns,
 }
 
 impl Lists {
-    fn allow(&self, name: &str) -> bool {
-        let included = self
-            .include
-            .as_ref()
-            .is_none_or(|list| list.iter().any(|pattern| pattern.is_match(name)));
-        included && !self.exclude.iter().any(|pattern| pattern.is_match(name))
+    pub(super) fn allow(&self, name: &str) -> bool {
+        self.include.as_ref().is_none_or(|list| list.match_any(name)) && !self.exclude.match_any(name)
+    }
+
+    pub(super) fn restrict(&self) -> bool {
+        self.include.is_some() || !self.exclude.0.is_empty()
+    }
+
+    pub(super) fn compile(values: &Values, include: &str, exclude: &str, errors: &mut Vec<String>) -> Option<Lists> {
+        let before = errors.len();
+        if values.given(include).is_some() && values.given(exclude).is_some() {
+            errors.push(format!("{exclude}: cannot stand beside {include}; keep one of them"));
+        }
+        let included = values
+            .given(include)
+            .map(|_| Patterns::compile(values, include, errors));
+        let excluded = Patterns::compile(values, exclude, errors);
+        (errors.len() == before).then_some(Lists {
+            include: included,
+            exclude: excluded,
+        })
+    }
+}
+
+/// One list's regular expressions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Patterns(Vec<Pattern>);
+
+/// One regular expression, and how its author wrote it.
+#[derive(Clone, Debug)]
+struct Pattern {
+    regex: Regex,
+    written: String,
+}
+
+impl Patterns {
+    /// The list of this property; empty if it is not given, or if it is wrong, which is an error.
+    pub(super) fn compile(values: &Values, property: &str, errors: &mut Vec<String>) -> Patterns {
+        let list = values.given(property).unwrap_or_default();
+        Patterns(compile_list(property, list, errors))
+    }
+
+    pub(super) fn match_any(&self, name: &str) -> bool {
+        self.place(name).is_some()
+    }
+
+    /// Which of them is the first to match.
+    fn place(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|pattern| pattern.regex.is_match(name))
     }
 }
 
@@ -66,30 +110,31 @@ impl CapturedTables {
     /// by `schema.table`, compared as Java compares (by UTF-16 units).
     pub fn snapshot_order(&self, schema: &str, table: &str) -> (usize, Vec<u16>) {
         let name = format!("{schema}.{table}");
-        let list = self.tables.include.as_deref().unwrap_or_default();
-        let listed = list
-            .iter()
-            .position(|pattern| pattern.is_match(&name))
-            .unwrap_or(list.len());
-        (listed, name.encode_utf16().collect())
+        let listed = self.tables.include.as_ref().and_then(|list| list.place(&name));
+        (listed.unwrap_or(usize::MAX), name.encode_utf16().collect())
     }
 
     /// The items of `table.include.list` that match none of these tables, `schema.table` each.
     pub fn unmatched(&self, tables: &[String]) -> Vec<String> {
-        let list = self.tables.include.as_deref().unwrap_or_default();
-        let idle = |pattern: &&Regex| !tables.iter().any(|table| pattern.is_match(table));
-        list.iter().filter(idle).map(written).collect()
+        let Some(list) = &self.tables.include else {
+            return Vec::new();
+        };
+        let idle = |pattern: &&Pattern| !tables.iter().any(|table| pattern.regex.is_match(table));
+        list.0
+            .iter()
+            .filter(idle)
+            .map(|pattern| pattern.written.clone())
+            .collect()
     }
 
     /// Whether any list restricts what is captured; if none does, every table of the database is.
     pub fn is_restricted(&self) -> bool {
-        let restricts = |lists: &Lists| lists.include.is_some() || !lists.exclude.is_empty();
-        restricts(&self.schemas) || restricts(&self.tables)
+        self.schemas.restrict() || self.tables.restrict()
     }
 
     pub(super) fn compile(values: &Values, errors: &mut Vec<String>) -> Option<Self> {
-        let schemas = compile_lists(values, "schema.include.list", "schema.exclude.list", errors);
-        let tables = compile_lists(values, "table.include.list", "table.exclude.list", errors);
+        let schemas = Lists::compile(values, "schema.include.list", "schema.exclude.list", errors);
+        let tables = Lists::compile(values, "table.include.list", "table.exclude.list", errors);
         Some(Self {
             schemas: schemas?,
             tables: tables?,
@@ -102,20 +147,7 @@ fn is_builtin(schema: &str, table: &str) -> bool {
     BUILTIN_SCHEMAS.contains(&schema) || schema.starts_with(TEMPORARY_SCHEMA_PREFIX) || BUILTIN_TABLES.contains(&table)
 }
 
-fn compile_lists(values: &Values, include: &str, exclude: &str, errors: &mut Vec<String>) -> Option<Lists> {
-    let before = errors.len();
-    if values.given(include).is_some() && values.given(exclude).is_some() {
-        errors.push(format!("{exclude}: cannot stand beside {include}; keep one of them"));
-    }
-    let included = values.given(include).map(|list| compile_list(include, list, errors));
-    let excluded = values.given(exclude).map(|list| compile_list(exclude, list, errors));
-    (errors.len() == before).then(|| Lists {
-        include: included,
-        exclude: excluded.unwrap_or_default(),
-    })
-}
-
-pub(super) fn compile_list(property: &str, list: &str, errors: &mut Vec<String>) -> Vec<Regex> {
+fn compile_list(property: &str, list: &str, errors: &mut Vec<String>) -> Vec<Pattern> {
     let patterns = split(list);
     if patterns.len() > PATTERNS_MAX || list.len() > SOURCE_BYTES_MAX {
         errors.push(format!(
@@ -124,11 +156,15 @@ pub(super) fn compile_list(property: &str, list: &str, errors: &mut Vec<String>)
         ));
         return Vec::new();
     }
-    let compiled = patterns.iter().filter_map(|pattern| {
-        compile(pattern, Case::Any)
-            .map_err(|why| errors.push(format!("{property}: {} is not {why}", shown(pattern))))
-            .ok()
-    });
+    let compiled = patterns
+        .into_iter()
+        .filter_map(|written| match compile(&written, Case::Any) {
+            Ok(regex) => Some(Pattern { regex, written }),
+            Err(why) => {
+                errors.push(format!("{property}: {} is not {why}", shown(&written)));
+                None
+            }
+        });
     compiled.collect()
 }
 
@@ -150,19 +186,6 @@ fn split(list: &str) -> Vec<String> {
         .collect()
 }
 
-/// What makes a pattern match whole names only.
-const WHOLE: (&str, &str) = (r"\A(?:", r")\z");
-
-/// The pattern as its author wrote it.
-fn written(pattern: &Regex) -> String {
-    let (before, after) = WHOLE;
-    let inner = pattern
-        .as_str()
-        .strip_prefix(before)
-        .and_then(|rest| rest.strip_suffix(after));
-    inner.unwrap_or(pattern.as_str()).to_owned()
-}
-
 /// Whether a pattern tells letters' case apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Case {
@@ -172,10 +195,12 @@ pub(super) enum Case {
 
 /// One pattern, which matches whole names only.
 pub(super) fn compile(pattern: &str, case: Case) -> Result<Regex, String> {
-    let (before, after) = WHOLE;
+    const UNDERSTOOD: &str = "a regular expression that is understood here";
+    const OTHERWISE: &str = "write it without, or use the other list";
+    let pattern = java::translate(pattern).map_err(|why| format!("{UNDERSTOOD}: {why}; {OTHERWISE}"))?;
     // Alone first, so that `a)|(b` does not become whole by what is put around it.
-    build(pattern, case)
-        .and_then(|_| build(&format!("{before}{pattern}{after}"), case))
+    build(&pattern, case)
+        .and_then(|_| build(&format!(r"\A(?:{pattern})\z"), case))
         .map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => {
                 "a regular expression of reasonable size; write it with fewer repetitions".to_owned()
@@ -183,9 +208,7 @@ pub(super) fn compile(pattern: &str, case: Case) -> Result<Regex, String> {
             error => {
                 let text = error.to_string();
                 let reason = text.rsplit("error: ").next().unwrap_or_default().trim();
-                format!(
-                    "a regular expression that is understood here: {reason}; write it without, or use the other list"
-                )
+                format!("{UNDERSTOOD}: {reason}; {OTHERWISE}")
             }
         })
 }

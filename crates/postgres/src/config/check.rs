@@ -5,7 +5,7 @@ use super::{
     kind::shown,
     property::{Property, Status, shown_name},
     suggest,
-    table::{PROPERTIES, property},
+    table::{properties, property},
     values::Values,
 };
 
@@ -17,7 +17,7 @@ pub(super) fn each(values: &Values, findings: &mut Findings) {
             None => findings.remarks.push(unknown(name)),
         }
     }
-    for property in PROPERTIES.iter().copied().flatten() {
+    for property in properties() {
         if let Status::Required(what) = property.status
             && values.given(property.name).is_none()
         {
@@ -27,14 +27,10 @@ pub(super) fn each(values: &Values, findings: &mut Findings) {
 }
 
 fn unknown(name: &str) -> String {
-    let names = PROPERTIES
-        .iter()
-        .copied()
-        .flatten()
-        .filter(|property| !property.is_family());
+    let names = properties().filter(|property| !property.is_family());
     match suggest::nearest(name, names.map(|property| property.name)) {
-        Some(nearest) => format!("unknown property {} is ignored, did you mean {nearest:?}?", shown(name)),
-        None => format!("unknown property {} is ignored", shown(name)),
+        Some(nearest) => format!("{}: unknown, did you mean {nearest:?}? It is ignored", shown(name)),
+        None => format!("{}: unknown, and ignored", shown(name)),
     }
 }
 
@@ -60,7 +56,7 @@ fn given(property: &Property, name: &str, value: &str, findings: &mut Findings) 
         None => "remove it".to_owned(),
     };
     match property.status {
-        Status::Honoured | Status::Required(_) => {}
+        Status::Honoured | Status::Differs(_) | Status::Required(_) => {}
         Status::NotYet(instead) => {
             findings.errors.push(format!(
                 "{name}: {} is not supported yet: {instead}; {undo}",
@@ -73,10 +69,10 @@ fn given(property: &Property, name: &str, value: &str, findings: &mut Findings) 
                 .push(format!("{name}: not supported yet and ignored: {instead}"));
         }
         Status::NotApplicable(why) => findings.remarks.push(format!("{name}: has no effect here: {why}")),
-        Status::Deprecated(instead) => findings
-            .remarks
-            .push(format!("{name}: deprecated and ignored: {instead}")),
-        Status::Refused(why) => findings.errors.push(format!("{name}: not supported: {why}; {undo}")),
+        Status::Deprecated(instead) => findings.remarks.push(format!("{name}: deprecated, use {instead}")),
+        Status::Refused(why) => findings
+            .errors
+            .push(format!("{name}: not supported, because {why}; {undo}")),
     }
 }
 

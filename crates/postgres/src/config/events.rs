@@ -5,7 +5,7 @@ use rowcast_event::{
     SkippedRecords, TimeMode, ValueModes,
 };
 
-use super::{SkippedOperations, captured, values::Values};
+use super::{SkippedOperations, captured::Patterns, values::Values};
 
 /// Values that are not valid, which `errors` will tell of, are taken for the defaults.
 pub(super) fn compile(values: &Values, errors: &mut Vec<String>) -> EventOptions {
@@ -89,6 +89,6 @@ fn pattern(values: &Values, property: &str, errors: &mut Vec<String>) -> NamePat
     let Some(list) = values.given(property) else {
         return NamePattern::default();
     };
-    let patterns = captured::compile_list(property, list, errors);
-    NamePattern::new(list, move |name| patterns.iter().any(|pattern| pattern.is_match(name)))
+    let patterns = Patterns::compile(values, property, errors);
+    NamePattern::new(list, move |name| patterns.match_any(name))
 }

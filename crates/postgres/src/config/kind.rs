@@ -1,6 +1,9 @@
 //! What values a property takes, said once: the check and its sentence.
 
-use super::host;
+use super::{
+    host,
+    property::{Property, Status},
+};
 
 /// What a property's value must look like.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +61,7 @@ impl Kind {
     }
 
     /// What the property takes, for people.
-    fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         match *self {
             Self::Text | Self::Secret => "text".to_owned(),
             Self::Patterns => "regular expressions separated by commas".to_owned(),
@@ -104,5 +107,19 @@ pub(super) fn shown(value: &str) -> String {
     match value.char_indices().nth(SHOWN_CHARS_MAX) {
         Some((end, _)) => format!("{:?}…", &value[..end]),
         None => format!("{value:?}"),
+    }
+}
+
+/// What Connect's `validate` says of a property.
+pub(super) fn shown_in_documents(property: &Property) -> String {
+    let takes = format!("Takes {}.", property.kind.sentence());
+    match property.status {
+        Status::Honoured => takes,
+        Status::Required(what) => format!("{takes} Required: {what}."),
+        Status::Differs(how) => format!("{takes} Rowcast differs from Debezium: {how}."),
+        Status::NotYet(instead) | Status::NotYetHarmless(instead) => format!("{takes} Not built yet: {instead}."),
+        Status::NotApplicable(why) => format!("{takes} No effect: {why}."),
+        Status::Deprecated(instead) => format!("{takes} Deprecated, use {instead}."),
+        Status::Refused(why) => format!("{takes} Not supported, because {why}."),
     }
 }

@@ -1,34 +1,46 @@
 //! WHAT THE USER ASKED FOR. Debezium's connector properties, checked all at once, before anything is touched.
 //!
-//! Promises: every property of Debezium's PostgreSQL connector is known by name ([`PROPERTIES`]); one that is not
+//! Promises: every property of Debezium's PostgreSQL connector is known by name ([`CHAPTERS`]); one that is not
 //! honoured is an error where going on would give other records than asked, else a remark, never silence; all
 //! errors come together, each naming its property; no secret is ever printed.
 //! Knows nothing of the server: whether the slot, the publication or the tables exist is asked by [`crate::Source`].
 
 mod captured;
 mod check;
+mod columns;
 mod creation;
 mod document;
 mod events;
 mod host;
+mod java;
 mod kind;
 mod property;
+mod reference;
+mod replication;
 mod secret;
 mod shown;
+mod snapshot;
 mod suggest;
 mod table;
+mod validate;
 mod values;
 
 use std::{path::PathBuf, sync::Arc};
 
 pub use captured::CapturedTables;
+pub use columns::CapturedColumns;
 pub use creation::{TopicGroups, TopicSettings};
+use document::Findings;
 pub use host::refused_address;
 pub use kind::Kind;
 pub use property::{Importance, Property, Status};
+pub use reference::reference;
+pub use replication::{ReplicaIdentities, ReplicaIdentity, ReplicationOptions};
 use rowcast_event::{EventOptions, Operation};
 pub use secret::Secret;
-pub use table::{PROPERTIES, property};
+pub use snapshot::{RowCountOrder, SnapshotMode, SnapshotOptions};
+pub use table::{CHAPTERS, Chapter, properties, property};
+pub use validate::{Validation, validate};
 use values::Values;
 
 /// A connector's configuration, parsed and checked (Debezium's flat JSON).
@@ -59,14 +71,20 @@ pub struct ConnectorConfig {
     pub publication_name: String,
     /// `publication.autocreate.mode`.
     pub publication_mode: PublicationMode,
-    /// `snapshot.mode`.
-    pub snapshot_mode: SnapshotMode,
-    /// The include and exclude lists.
+    /// `snapshot.*`.
+    pub snapshot: SnapshotOptions,
+    /// What of `slot.*` and of publication and stream is more than a name.
+    pub replication: ReplicationOptions,
+    /// The include and exclude lists of schemas and tables.
     pub tables: CapturedTables,
+    /// The include and exclude lists of columns.
+    pub columns: CapturedColumns,
     /// `topic.creation.*`.
     pub topic_groups: TopicGroups,
     /// `skipped.operations`.
     pub skipped_operations: SkippedOperations,
+    /// Whether it was given: then the publication leaves them out, too.
+    pub skipped_operations_given: bool,
     /// `tombstones.on.delete`.
     pub tombstones_on_delete: bool,
     /// `exactly.once.support`: whether Kafka's transactions are asked for. The embedded log needs none.
@@ -92,12 +110,22 @@ impl ConnectorConfig {
         let (values, mut findings) = document::read(json)?;
         check::each(&values, &mut findings);
         check::together(&values, &mut findings);
-        let tables = CapturedTables::compile(&values, &mut findings.errors);
-        let topic_groups = TopicGroups::compile(&values, &mut findings);
-        let events = events::compile(&values, &mut findings.errors);
-        match tables {
-            Some(tables) if findings.errors.is_empty() => {
-                Ok(Self::build(&values, tables, topic_groups, events, findings.remarks))
+        Self::compile(&values, findings)
+    }
+
+    /// What is made of several properties; then, if nothing was wrong, the rest.
+    fn compile(values: &Values, mut findings: Findings) -> Result<ConnectorConfig, ConfigErrors> {
+        let tables = CapturedTables::compile(values, &mut findings.errors);
+        let columns = CapturedColumns::compile(values, &mut findings.errors);
+        let compiled = Compiled {
+            topic_groups: TopicGroups::compile(values, &mut findings),
+            snapshot: SnapshotOptions::compile(values, &mut findings),
+            replication: ReplicationOptions::compile(values, &mut findings),
+            events: events::compile(values, &mut findings.errors),
+        };
+        match (tables, columns) {
+            (Some(tables), Some(columns)) if findings.errors.is_empty() => {
+                Ok(Self::build(values, tables, columns, compiled, findings.remarks))
             }
             _ => Err(ConfigErrors(findings.errors)),
         }
@@ -107,10 +135,16 @@ impl ConnectorConfig {
     fn build(
         values: &Values,
         tables: CapturedTables,
-        topic_groups: TopicGroups,
-        events: EventOptions,
+        columns: CapturedColumns,
+        compiled: Compiled,
         remarks: Vec<String>,
     ) -> Self {
+        let Compiled {
+            topic_groups,
+            snapshot,
+            replication,
+            events,
+        } = compiled;
         let text = |name| values.text(name).to_owned();
         Self {
             name: text("name"),
@@ -126,10 +160,13 @@ impl ConnectorConfig {
             slot_name: text("slot.name"),
             publication_name: text("publication.name"),
             publication_mode: PublicationMode::build(values),
-            snapshot_mode: SnapshotMode::build(values),
+            snapshot,
+            replication,
             tables,
+            columns,
             topic_groups,
             skipped_operations: SkippedOperations::build(values),
+            skipped_operations_given: values.given("skipped.operations").is_some(),
             tombstones_on_delete: values.switch("tombstones.on.delete"),
             exactly_once_required: values.word("exactly.once.support") == "required",
             unavailable_value_placeholder: check::placeholder(values.text("unavailable.value.placeholder"))
@@ -163,6 +200,14 @@ impl ConnectorConfig {
             ..(*self.events).clone()
         })
     }
+}
+
+/// What is made of several properties.
+struct Compiled {
+    topic_groups: TopicGroups,
+    snapshot: SnapshotOptions,
+    replication: ReplicationOptions,
+    events: EventOptions,
 }
 
 /// How the connection is encrypted, and whom it trusts.
@@ -233,25 +278,6 @@ impl PublicationMode {
             "filtered" => Self::Filtered,
             "no_tables" => Self::NoTables,
             _ => Self::AllTables,
-        }
-    }
-}
-
-/// `snapshot.mode`: what is read before the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SnapshotMode {
-    /// All captured tables, once.
-    Initial,
-    /// Nothing.
-    NoData,
-}
-
-impl SnapshotMode {
-    fn build(values: &Values) -> Self {
-        match &*values.word("snapshot.mode") {
-            "no_data" => Self::NoData,
-            _ => Self::Initial,
         }
     }
 }

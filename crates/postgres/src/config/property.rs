@@ -33,6 +33,8 @@ pub enum Importance {
 pub enum Status {
     /// Does what Debezium's documentation says.
     Honoured,
+    /// Honoured, but for what the text says: where ours does more, or not quite the same.
+    Differs(&'static str),
     /// Honoured, and nothing works without it; the text says what it is.
     Required(&'static str),
     /// Not built yet. Any value but the default is an error: going on would not give what was asked. The text says
@@ -42,7 +44,7 @@ pub enum Status {
     NotYetHarmless(&'static str),
     /// About a part that Debezium has and we have not. A remark. The text says why.
     NotApplicable(&'static str),
-    /// Debezium itself wants it gone. A remark. The text says what to use.
+    /// Debezium itself wants it gone. A remark. The text says what to use, or why nothing.
     Deprecated(&'static str),
     /// Never to be built. An error for any value but the default. The text says why, and what to do.
     Refused(&'static str),

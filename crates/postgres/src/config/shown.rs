@@ -26,7 +26,7 @@ pub(super) fn json(values: &Values) -> String {
     serde_json::json!({ "name": values.text("name"), "config": config }).to_string()
 }
 
-fn shown<'a>(name: &str, value: &'a str) -> &'a str {
+pub(super) fn shown<'a>(name: &str, value: &'a str) -> &'a str {
     let lower = name.to_ascii_lowercase();
     let is_open = property(name).is_some_and(|property| !matches!(property.kind, Kind::Secret));
     match is_open && !lower.contains(SALT) && !SECRET_PARTS.iter().any(|part| lower.contains(part)) {

@@ -26,6 +26,9 @@ pub enum StreamEvent<'a> {
         /// The server waits to hear how far we are: it shuts down, or wonders whether we live.
         reply_requested: bool,
     },
+    /// All WAL before the place where the caller wanted to stop was sent: see [`crate::Stream::end_at`]. Nothing follows until
+    /// [`crate::Stream::go_on`].
+    End,
     /// Nothing more is buffered: hand on what you have, then call `next` again, which waits. Not said twice in a row.
     Idle,
 }

@@ -12,6 +12,10 @@ pub(super) fn start_failed(error: ConnectionError, doing: &str, config: &Connect
     match error.sqlstate() {
         Some("55000") => SourceError::Refused(format!("{doing}: {error}; {}", server::NEW_SNAPSHOT)),
         Some("42704") => stream_failed(error, config),
+        // What pgoutput does not take it calls an internal error, of the kind that passes.
+        Some("XX000" | "22023" | "42601") if !config.replication.params.is_empty() => SourceError::Refused(format!(
+            "{doing}: {error}; slot.stream.params takes options of this server's pgoutput"
+        )),
         _ => error.during(doing),
     }
 }

@@ -42,18 +42,22 @@ pub(crate) struct Feedback {
 }
 
 impl Feedback {
-    /// Starts the thread. It ends with [`Feedback::close`], when the connection breaks, or when this is dropped.
+    /// Starts the thread, which speaks at least every third of the timeout, and every `status_interval`. It ends with [`Feedback::close`], when the connection breaks, or when this is dropped.
     pub(crate) fn start(
         writer: WriteHalf<Socket>,
         start: Lsn,
         wal_sender_timeout: Option<Duration>,
+        status_interval: Option<Duration>,
     ) -> io::Result<Feedback> {
         let (wanted, receiver) = watch::channel(Wanted {
             confirmed: start,
             answers: 0,
             close: false,
         });
-        let interval = wal_sender_timeout.map(|timeout| timeout / 3);
+        let interval = match (wal_sender_timeout.map(|timeout| timeout / 3), status_interval) {
+            (Some(needed), Some(asked)) => Some(needed.min(asked)),
+            (needed, asked) => needed.or(asked),
+        };
         let (end, ended) = oneshot::channel();
         // Only a clock: the socket stays with the runtime that opened it.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
@@ -186,7 +190,7 @@ mod tests {
     fn feedback(start: u64, timeout: Option<Duration>) -> (Feedback, UnixStream) {
         let (ours, peer) = UnixStream::pair().expect("a pair of sockets");
         let (_, writer) = tokio::io::split(Socket::Unix(ours));
-        let feedback = Feedback::start(writer, Lsn(start), timeout).expect("a thread");
+        let feedback = Feedback::start(writer, Lsn(start), timeout, None).expect("a thread");
         (feedback, peer)
     }
 

@@ -44,7 +44,7 @@ pub use event::StreamEvent;
 use failure::{broken, malformed, other_history, out_of_order, start_failed, stream_failed, warned};
 use feedback::Feedback;
 use history::History;
-use relations::{Known, Relations};
+use relations::{Captured, Known, Relations};
 pub(crate) use start::Start;
 use start::begin_copy;
 use transaction::{Ended, OutOfOrder, Transactions};
@@ -74,6 +74,8 @@ pub struct Stream {
     feedback: Feedback,
     watch: Watch,
     start: Lsn,
+    /// Where the caller wants to stop.
+    end: Option<Lsn>,
     /// Idle was said since the last event, so the next thing to do is to wait.
     said_idle: bool,
 }
@@ -87,6 +89,7 @@ enum Step {
     Truncate(u32, Position, Origin),
     Commit(TransactionMark),
     Keepalive(Lsn, bool),
+    End,
     Idle,
 }
 
@@ -115,7 +118,7 @@ impl Stream {
             .map_err(|error| start_failed(error, &doing, config))?;
         let (socket, inbox) = walsender.into_parts();
         let (reader, writer) = tokio::io::split(socket);
-        let feedback = Feedback::start(writer, start.confirmed, timeout)
+        let feedback = Feedback::start(writer, start.confirmed, timeout, config.replication.status_interval)
             .map_err(|error| SourceError::Gone(format!("{doing}: no thread could be started ({error})")))?;
         tracing::info!(slot = config.slot_name, confirmed = %start.confirmed, "streaming");
         let watch = Watch::start(config, start.watched, start.confirmed);
@@ -134,6 +137,7 @@ impl Stream {
             feedback,
             watch,
             start: start.confirmed,
+            end: None,
             said_idle: true,
         })
     }
@@ -142,6 +146,21 @@ impl Stream {
     /// (a first start without a snapshot) writes it down before it confirms anything.
     pub fn confirmed_flush(&self) -> Lsn {
         self.start
+    }
+
+    /// Stops before the first transaction that commits at `end` or later: [`StreamEvent::End`] is the last event then.
+    pub fn end_at(&mut self, end: Lsn) {
+        self.end = Some(end);
+    }
+
+    /// After [`StreamEvent::End`]: goes on behind it, to no end.
+    pub fn go_on(&mut self) {
+        self.end = None;
+    }
+
+    /// Whether everything that the caller wanted was sent once the WAL has come to here.
+    fn ends_before(&self, lsn: Lsn) -> bool {
+        self.end.is_some_and(|end| lsn >= end)
     }
 
     /// What was confirmed last.
@@ -171,6 +190,7 @@ impl Stream {
                 wal_end,
                 reply_requested,
             },
+            Step::End => StreamEvent::End,
             Step::Idle => StreamEvent::Idle,
         })
     }
@@ -304,7 +324,10 @@ impl Stream {
             return Ok(None);
         }
         self.history.reaches(wal_end).map_err(other_history)?;
-        Ok(Some(Step::Keepalive(wal_end, reply_requested)))
+        Ok(Some(match self.ends_before(wal_end) {
+            true => Step::End,
+            false => Step::Keepalive(wal_end, reply_requested),
+        }))
     }
 
     /// A row is decoded only if somebody wants it; it stays in the buffer until its event has been used.
@@ -350,6 +373,9 @@ impl Stream {
                 xid,
             } => {
                 self.history.begins(final_lsn).map_err(other_history)?;
+                if self.ends_before(final_lsn) {
+                    return Ok(Some(Step::End));
+                }
                 self.transactions
                     .begin(final_lsn, commit_ts_us, xid)
                     .map_err(out_of_order)?;
@@ -435,32 +461,36 @@ impl Stream {
         else {
             return Err(out_of_order(OutOfOrder("a row's frame is no WAL data")));
         };
-        let cells = Cells::new(&self.cells);
-        let (oid, operation, columns) = match pgoutput::decode(payload).map_err(malformed)? {
-            Message::Insert { relation_oid, new } => (relation_oid, Operation::Insert(cells.of(&new)), new.columns()),
-            Message::Update { relation_oid, old, new } => {
+        let message = pgoutput::decode(payload).map_err(malformed)?;
+        let oid = match &message {
+            Message::Insert { relation_oid, .. }
+            | Message::Update { relation_oid, .. }
+            | Message::Delete { relation_oid, .. } => *relation_oid,
+            _ => return Err(out_of_order(OutOfOrder("a row's frame holds no row"))),
+        };
+        let Captured { table, columns, kept } = self
+            .relations
+            .captured(oid)
+            .ok_or_else(|| out_of_order(OutOfOrder("a row's table is not known")))?;
+        let cells = Cells::new(&self.cells, kept.as_deref());
+        let (operation, in_tuple) = match message {
+            Message::Insert { new, .. } => (Operation::Insert(cells.of(&new)), new.columns()),
+            Message::Update { old, new, .. } => {
                 let old = old.as_ref().map(|old| cells.of_old(old));
-                (
-                    relation_oid,
-                    Operation::Update {
-                        old,
-                        new: cells.of(&new),
-                    },
-                    new.columns(),
-                )
+                let update = Operation::Update {
+                    old,
+                    new: cells.of(&new),
+                };
+                (update, new.columns())
             }
-            Message::Delete { relation_oid, old } => {
+            Message::Delete { old, .. } => {
                 let (Old::Key(tuple) | Old::Full(tuple)) = &old;
-                (relation_oid, Operation::Delete(cells.of_old(&old)), tuple.columns())
+                (Operation::Delete(cells.of_old(&old)), tuple.columns())
             }
             _ => return Err(out_of_order(OutOfOrder("a row's frame holds no row"))),
         };
         let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;
-        let table = self
-            .relations
-            .table(oid)
-            .ok_or_else(|| out_of_order(OutOfOrder("a row's table is not known")))?;
-        if usize::from(columns) != table.description.columns.len() {
+        if usize::from(in_tuple) != columns.unwrap_or(table.description.columns.len()) {
             return Err(out_of_order(OutOfOrder(
                 "a row has another number of columns than its table",
             )));

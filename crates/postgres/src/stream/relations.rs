@@ -6,6 +6,7 @@ use rowcast_event::{EventOptions, Table};
 
 use crate::{
     SourceError,
+    captured::{Kept, without_columns},
     catalog::{Catalog, relation},
     config::ConnectorConfig,
     shared_topic,
@@ -20,7 +21,17 @@ pub(crate) enum Known {
     /// Not captured: its rows are counted, not decoded.
     Ignored,
     /// Captured.
-    Captured(Arc<Table>),
+    Captured(Captured),
+}
+
+/// A captured table, and what the server's tuples of it are like.
+#[derive(Debug)]
+pub(crate) struct Captured {
+    pub(crate) table: Arc<Table>,
+    /// Columns in a tuple; `None` until the server has described the table.
+    pub(crate) columns: Option<usize>,
+    /// Which of them are delivered.
+    pub(crate) kept: Kept,
 }
 
 /// All tables that the walsender has named.
@@ -35,7 +46,14 @@ impl Relations {
     pub(crate) fn new(options: Arc<EventOptions>, tables: Vec<Arc<Table>>) -> Relations {
         let known = tables
             .into_iter()
-            .map(|table| (table.description.oid, Known::Captured(table)))
+            .map(|table| {
+                let captured = Captured {
+                    columns: None,
+                    kept: None,
+                    table,
+                };
+                (captured.table.description.oid, Known::Captured(captured))
+            })
             .collect();
         Relations { known, options }
     }
@@ -47,8 +65,13 @@ impl Relations {
 
     /// The captured table with this oid.
     pub(crate) fn table(&self, oid: u32) -> Option<&Arc<Table>> {
+        self.captured(oid).map(|captured| &captured.table)
+    }
+
+    /// The same, with how its tuples are read.
+    pub(crate) fn captured(&self, oid: u32) -> Option<&Captured> {
         match self.known.get(&oid) {
-            Some(Known::Captured(table)) => Some(table),
+            Some(Known::Captured(captured)) => Some(captured),
             _ => None,
         }
     }
@@ -67,13 +90,21 @@ impl Relations {
         let with_types = self.types_may_have_changed(message, catalog);
         let in_catalog = catalog.look_up(message.oid, with_types).await?;
         let description = relation::merge(message, in_catalog.as_ref());
+        let columns = Some(description.columns.len());
+        let (description, kept) = without_columns(description, &config.columns);
         let table = Table::compile(description, catalog.types(), &self.options);
         self.check_topic(&table)?;
         let same = self
             .table(message.oid)
             .is_some_and(|known| known.description == table.description && known.schema_json() == table.schema_json());
-        if !same {
-            self.known.insert(message.oid, Known::Captured(Arc::new(table)));
+        match self.known.get_mut(&message.oid) {
+            // A table of the snapshot, or one whose left-out columns changed.
+            Some(Known::Captured(known)) if same => (known.columns, known.kept) = (columns, kept),
+            _ => {
+                let table = Arc::new(table);
+                let captured = Captured { table, columns, kept };
+                self.known.insert(message.oid, Known::Captured(captured));
+            }
         }
         Ok(!same)
     }
@@ -83,7 +114,7 @@ impl Relations {
     fn check_topic(&self, table: &Table) -> Result<(), SourceError> {
         let name = |table: &Table| (table.description.schema.clone(), table.description.table.clone());
         let twin = self.known.values().find_map(|known| match known {
-            Known::Captured(known)
+            Known::Captured(Captured { table: known, .. })
                 if known.topic == table.topic
                     && known.description.oid != table.description.oid
                     && name(known) != name(table) =>

@@ -24,14 +24,20 @@ pub(crate) struct Start {
     pub(crate) tables: Vec<Arc<Table>>,
     /// How the captured tables are published.
     pub(crate) watched: Watched,
+    /// The publication publishes partitions' rows as their root's.
+    pub(crate) via_root: bool,
 }
 
 /// START_REPLICATION from the slot's own position: PostgreSQL would skip silently to it from any lower one, and accept
 /// any higher one. The caller has compared it with the log.
 pub(super) async fn begin_copy(walsender: &mut Connection, config: &ConnectorConfig) -> Result<(), ConnectionError> {
     let publication = literal(&identifier(&config.publication_name));
+    let params = config.replication.params.iter();
+    let params: String = params
+        .map(|(name, value)| format!(", {} {}", identifier(name), literal(value)))
+        .collect();
     let statement = format!(
-        "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {publication})",
+        "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {publication}{params})",
         identifier(&config.slot_name)
     );
     walsender.send_query(&statement).await?;

@@ -12,25 +12,42 @@ mod streaming;
 
 use super::Property;
 
-/// All properties, a group per chapter.
-pub const PROPERTIES: &[&[Property]] = &[
-    connection::CONNECTION,
-    streaming::STREAMING,
-    filters::FILTERS,
-    data::DATA,
-    snapshot::SNAPSHOT,
-    snapshot::SIGNALS,
-    connect::TOPICS,
-    connect::RUNNING,
-    connect::CONNECT,
+/// Some properties that belong together.
+#[derive(Clone, Copy, Debug)]
+pub struct Chapter {
+    /// What they are about.
+    pub title: &'static str,
+    /// In the order of Debezium's documentation.
+    pub properties: &'static [Property],
+}
+
+const fn chapter(title: &'static str, properties: &'static [Property]) -> Chapter {
+    Chapter { title, properties }
+}
+
+/// All properties.
+pub const CHAPTERS: &[Chapter] = &[
+    chapter("Connection", connection::CONNECTION),
+    chapter("Slot, publication and stream", streaming::STREAMING),
+    chapter("Filters", filters::FILTERS),
+    chapter("Data", data::DATA),
+    chapter("Snapshot", snapshot::SNAPSHOT),
+    chapter("Heartbeat, signals and notifications", snapshot::SIGNALS),
+    chapter("Topics", connect::TOPICS),
+    chapter("Running", connect::RUNNING),
+    chapter("Kafka Connect", connect::CONNECT),
 ];
+
+/// The same without their chapters.
+pub fn properties() -> impl Iterator<Item = &'static Property> {
+    CHAPTERS.iter().flat_map(|chapter| chapter.properties)
+}
 
 /// The property of this name. An exact name goes before a family such as `transforms.*`, and a family before one that says
 /// less in front: `topic.creation.default.compression.type` is of `topic.creation.*`, not of `*.type`.
 pub fn property(name: &str) -> Option<&'static Property> {
-    let all = || PROPERTIES.iter().copied().flatten();
-    all().find(|property| property.name == name).or_else(|| {
-        let families = all().filter(|property| property.is_named(name));
+    properties().find(|property| property.name == name).or_else(|| {
+        let families = properties().filter(|property| property.is_named(name));
         families.max_by_key(|property| property.name.find('*'))
     })
 }

@@ -4,42 +4,66 @@ use crate::config::{
     Importance::{Must, Often, Rare},
     Kind::{self, Patterns, Shaped, Switch, Text, Whole, WordList, Words},
     Property,
-    Status::{Deprecated, Honoured, NotApplicable, NotYet, NotYetHarmless, Refused},
+    Status::{Deprecated, Differs, Honoured, NotApplicable, NotYet, NotYetHarmless, Refused},
     property::declare,
 };
 
 const JAVA_CLASS: &str = "it names a Java implementation";
-const CONFIGURATION_BASED: &str = "it belongs to snapshot.mode=configuration_based, which is not supported yet";
 const ONE_READER: &str = "tables are read one after the other";
 const NO_SIGNALS: &str = "signals are not read";
 const NO_INCREMENTAL: &str = "there are no incremental snapshots";
 const NO_NOTIFICATIONS: &str = "no notifications are sent";
 
 fn is_snapshot_mode(text: &str) -> bool {
-    text.eq_ignore_ascii_case("initial") || text.eq_ignore_ascii_case("no_data")
+    let modes = [
+        "initial",
+        "always",
+        "initial_only",
+        "no_data",
+        "when_needed",
+        "configuration_based",
+    ];
+    modes.iter().any(|mode| mode.eq_ignore_ascii_case(text))
 }
 
 const SNAPSHOT_MODE: Kind = Shaped(
     is_snapshot_mode,
-    "initial or no_data (always, initial_only, when_needed, configuration_based and custom are not supported yet; \
-     never is called no_data now)",
+    "initial, always, initial_only, no_data, when_needed or configuration_based (custom names a Java implementation, and \
+     there is no Java here; never is called no_data now)",
+);
+
+fn is_locking_mode(text: &str) -> bool {
+    ["none", "shared"].iter().any(|mode| mode.eq_ignore_ascii_case(text))
+}
+
+const LOCKING_MODE: Kind = Shaped(
+    is_locking_mode,
+    "none or shared (custom names a Java implementation, and there is no Java here)",
 );
 
 pub(super) const SNAPSHOT: &[Property] = &[
-    declare("snapshot.mode", SNAPSHOT_MODE, Some("initial"), Must, Honoured),
+    declare(
+        "snapshot.mode",
+        SNAPSHOT_MODE,
+        Some("initial"),
+        Must,
+        Differs(
+            "always and when_needed lose nothing between the last record and the snapshot, or write tombstones for rows that have gone; a reconnection is no start",
+        ),
+    ),
     declare(
         "snapshot.isolation.mode",
         Words(&["serializable", "repeatable_read", "read_committed", "read_uncommitted"]),
         Some("serializable"),
         Often,
-        NotApplicable("the snapshot is read as of one moment, whatever the mode"),
+        Differs("all tables are read as of one moment, whatever the mode"),
     ),
     declare(
         "snapshot.locking.mode",
-        Words(&["none", "shared", "custom"]),
+        LOCKING_MODE,
         Some("none"),
         Often,
-        NotYetHarmless("tables are not locked; a table dropped while it is read stops the snapshot"),
+        Differs("tables are locked against being rewritten in both modes; shared adds the time limit"),
     ),
     declare(
         "snapshot.locking.mode.custom.name",
@@ -57,27 +81,17 @@ pub(super) const SNAPSHOT: &[Property] = &[
         Often,
         NotYet("all rows of all captured tables would be read"),
     ),
-    declare(
-        "snapshot.include.collection.list",
-        Patterns,
-        None,
-        Often,
-        NotYet("the snapshot would have all captured tables"),
-    ),
+    declare("snapshot.include.collection.list", Patterns, None, Often, Honoured),
     declare(
         "snapshot.select.statement.overrides",
         Text,
         None,
         Often,
-        NotYet("the snapshot would have all rows of these tables"),
+        Differs(
+            "a table that is named without its statement is an error; columns that the statement does not give are null",
+        ),
     ),
-    declare(
-        "snapshot.select.statement.overrides.*",
-        Text,
-        None,
-        Often,
-        NotYet("the snapshot would have all rows of this table"),
-    ),
+    declare("snapshot.select.statement.overrides.*", Text, None, Often, Honoured),
     declare(
         "snapshot.fetch.size",
         Kind::NUMBER,
@@ -111,63 +125,51 @@ pub(super) const SNAPSHOT: &[Property] = &[
         Switch,
         Some("false"),
         Rare,
-        Deprecated(ONE_READER),
+        Deprecated("snapshot.max.threads; it is ignored, for tables are read one after the other"),
     ),
-    declare(
-        "snapshot.delay.ms",
-        Kind::NUMBER,
-        Some("0"),
-        Often,
-        NotYetHarmless("the snapshot begins at once"),
-    ),
-    declare(
-        "snapshot.lock.timeout.ms",
-        Kind::NUMBER,
-        Some("10000"),
-        Rare,
-        NotApplicable("the snapshot takes no locks of its own"),
-    ),
+    declare("snapshot.delay.ms", Kind::NUMBER, Some("0"), Often, Honoured),
+    declare("snapshot.lock.timeout.ms", Kind::NUMBER, Some("10000"), Rare, Honoured),
     declare(
         "snapshot.tables.order.by.row.count",
         Words(&["disabled", "ascending", "descending"]),
         Some("disabled"),
         Rare,
-        NotYetHarmless("tables are read in the order of table.include.list, then by name"),
+        Differs("rows are counted as PostgreSQL last estimated them"),
     ),
     declare(
         "snapshot.mode.configuration.based.snapshot.data",
         Switch,
         Some("false"),
         Rare,
-        NotApplicable(CONFIGURATION_BASED),
+        Honoured,
     ),
     declare(
         "snapshot.mode.configuration.based.snapshot.schema",
         Switch,
         Some("false"),
         Rare,
-        NotApplicable(CONFIGURATION_BASED),
+        NotApplicable("pgoutput needs no schema read beforehand"),
     ),
     declare(
         "snapshot.mode.configuration.based.start.stream",
         Switch,
         Some("false"),
         Rare,
-        NotApplicable(CONFIGURATION_BASED),
+        Honoured,
     ),
     declare(
         "snapshot.mode.configuration.based.snapshot.on.schema.error",
         Switch,
         Some("false"),
         Rare,
-        NotApplicable(CONFIGURATION_BASED),
+        NotApplicable("pgoutput needs no schema read beforehand"),
     ),
     declare(
         "snapshot.mode.configuration.based.snapshot.on.data.error",
         Switch,
         Some("false"),
         Rare,
-        NotApplicable(CONFIGURATION_BASED),
+        Honoured,
     ),
     declare(
         "internal.snapshot.scan.all.columns.force",
@@ -205,7 +207,7 @@ pub(super) const SIGNALS: &[Property] = &[
         Text,
         Some("__debezium-heartbeat"),
         Rare,
-        Deprecated("Debezium has topic.heartbeat.prefix for it"),
+        Deprecated("topic.heartbeat.prefix"),
     ),
     declare(
         "topic.heartbeat.name",

@@ -4,7 +4,7 @@ use crate::config::{
     Importance::{Must, Often, Rare},
     Kind::{self, Retries, Shaped, Switch, Text, Whole, Words},
     Property,
-    Status::{Deprecated, Honoured, NotApplicable, NotYet, NotYetHarmless, Refused},
+    Status::{Deprecated, Differs, Honoured, NotApplicable, NotYet, NotYetHarmless, Refused},
     property::declare,
 };
 
@@ -38,40 +38,36 @@ pub(super) const STREAMING: &[Property] = &[
     // loses nothing with pgoutput: a remark says so.
     declare("plugin.name", PLUGIN, Some("pgoutput"), Must, Honoured),
     declare("slot.name", SLOT_NAME, Some("debezium"), Must, Honoured),
-    declare(
-        "slot.drop.on.stop",
-        Switch,
-        Some("false"),
-        Must,
-        NotYet("the slot would be kept when the connector stops"),
-    ),
+    declare("slot.drop.on.stop", Switch, Some("false"), Must, Honoured),
     declare(
         "slot.failover",
         Switch,
         Some("false"),
         Often,
-        NotYet("the slot would not be on the standby after a failover"),
+        Differs("a slot that exists without it is altered; before PostgreSQL 17 it is a warning"),
     ),
     declare(
         "slot.max.retries",
         Kind::NUMBER,
         Some("6"),
         Often,
-        NotApplicable("a slot that is busy is tried again, with back-off, for as long as it takes"),
+        Differs("if it is not given, a busy slot is waited for as long as it takes: whoever waits is a standby"),
     ),
     declare(
         "slot.retry.delay.ms",
         Kind::NUMBER,
         Some("10000"),
         Often,
-        NotApplicable("a slot that is busy is tried again with a back-off of its own"),
+        Differs("if it is not given, a busy slot is looked at every second"),
     ),
     declare(
         "slot.stream.params",
         Text,
         None,
         Rare,
-        NotYet("the options would not reach pgoutput"),
+        Differs(
+            "options that change how changes are written (proto_version, publication_names, binary, streaming, two_phase) are errors",
+        ),
     ),
     declare(
         "offset.mismatch.strategy",
@@ -85,7 +81,7 @@ pub(super) const STREAMING: &[Property] = &[
         Text,
         None,
         Rare,
-        Deprecated("Debezium has offset.mismatch.strategy for it"),
+        Deprecated("nothing instead: it is ignored, and a slot and a log that do not fit together are always refused"),
     ),
     declare(
         "internal.create.slot.command.timeout",
@@ -114,21 +110,25 @@ pub(super) const STREAMING: &[Property] = &[
         Switch,
         Some("false"),
         Often,
-        NotYet("changes would come under the partitions' names, each in its own topic"),
+        Differs(
+            "the snapshot reads the root alone, so each row comes once; a publication of ours that exists without it is altered",
+        ),
     ),
     declare(
         "replica.identity.autoset.values",
         Text,
         None,
         Often,
-        NotYet("the tables' replica identity would stay as it is; set it with ALTER TABLE … REPLICA IDENTITY"),
+        Differs("an entry that is not understood is an error"),
     ),
     declare(
         "status.update.interval.ms",
         Whole(1, 3_600_000),
         Some("10000"),
         Often,
-        NotYetHarmless("the server is answered at once, and hears of us every third of its wal_sender_timeout"),
+        Differs(
+            "never less often than every third of the server's wal_sender_timeout, and that alone if it is not given",
+        ),
     ),
     declare(
         "lsn.flush.mode",
