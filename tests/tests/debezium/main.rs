@@ -4,6 +4,7 @@ mod compare;
 mod expected;
 mod judge;
 mod normal;
+mod record;
 mod scenario;
 mod seeded;
 mod spans;

@@ -19,6 +19,7 @@ use tokio_postgres::{Client, types::PgLsn};
 
 use super::{
     compare::Recorded,
+    record,
     scenario::{GROUP, Group, Scenario, Step},
 };
 
@@ -84,6 +85,10 @@ impl Stage {
                 database.batch_execute(&publication).await?;
             }
         }
+        let described = match record::is_wanted() {
+            true => record::describe(&database, group).await?,
+            false => Vec::new(),
+        };
         let mut ours = Vec::new();
         for (kafka, side) in self.ours.iter().zip(&SIDES[1..]) {
             let mut config = config.clone();
@@ -128,8 +133,10 @@ impl Stage {
             rowcast.terminate().await?;
         }
         self.debezium.remove(&name).await?;
+        let debezium = recorded(&self.theirs.topics(), &name).await?;
+        record::write(&described, &name, &debezium)?;
         Ok(Outcome::Recorded {
-            debezium: recorded(&self.theirs.topics(), &name).await?,
+            debezium,
             rowcast: recorded(&self.ours[0].topics(), &name).await?,
             plain: match ours.len() {
                 2 => Some(recorded(&self.ours[1].topics(), &name).await?),

@@ -9,7 +9,7 @@ CREATE TABLE t (id serial PRIMARY KEY, i int DEFAULT 5, i2 int NOT NULL DEFAULT 
   pl int DEFAULT (1 + 1), ct text DEFAULT (1)::text, dp date DEFAULT '2020-01-01'::date + 1, tm time DEFAULT '10:00', tmz timetz DEFAULT '10:00+02', cd date DEFAULT CURRENT_DATE);
 INSERT INTO t DEFAULT VALUES;
 INSERT INTO t (id, i, t, b, d, n, f, j, m, c, iv, tstz, u, tm) VALUES (10, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-UPDATE t SET ts = '2024-01-01', tstz = '2024-01-01 00:00+00', n3 = 0.5, u = '3f2504e0-4f89-11d3-9a0c-0305e82c3301';
+UPDATE t SET ts = '2024-01-01', tstz = '2024-01-01 00:00+00', n3 = 0.5, cd = '2024-01-01', u = '3f2504e0-4f89-11d3-9a0c-0305e82c3301';
 -- stream
 INSERT INTO t SELECT id + 20, i, i2, neg, big, t, t2, b, b2, d, ts, ts2, tstz, tstz2, n, nn, n3, f, f4, u, j, jb, x, m, m2, c, v, iv, bt, by, o, r, inet, mo, p, ia, cu, e, ca, nu, pl, ct, dp, tm, tmz, cd FROM t;
 UPDATE t SET id = 99 WHERE id = 21;

@@ -11,9 +11,9 @@ INSERT INTO t VALUES (2, false, -32768, -2147483648, -9223372036854775808, 0, '-
 INSERT INTO t VALUES (3, NULL, 0, 0, 0, 1, -0.0, -0.0, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO required VALUES (1, false, 0, 0, 0, 0, 0.001, 0.0001, '{1}', '{1e7}');
 -- stream
-INSERT INTO t SELECT id + 10, a_bool, a_int2, a_int4, a_int8, an_oid, a_float4, a_float8, bools, int2s, int4s, int8s, oids, float4s, float8s FROM t;
-INSERT INTO t (id, a_float4, a_float8) VALUES (20, 0.1, 0.1), (21, 9999999, 9999999), (22, 1e7, 1e7), (23, 12345678, 123456789.125),
-  (24, 0.001, 0.001), (25, 0.00099, 0.00099), (26, 1.5e-38, 2.2250738585072014e-308), (27, 'Infinity', '-Infinity');
+INSERT INTO t SELECT id + 20, a_bool, a_int2, a_int4, a_int8, an_oid, a_float4, a_float8, bools, int2s, int4s, int8s, oids, float4s, float8s FROM t;
+INSERT INTO t (id, a_float4, a_float8) VALUES (50, 0.1, 0.1), (51, 9999999, 9999999), (52, 1e7, 1e7), (53, 12345678, 123456789.125),
+  (54, 0.001, 0.001), (55, 0.00099, 0.00099), (56, 1.5e-38, 2.2250738585072014e-308), (57, 'Infinity', '-Infinity');
 INSERT INTO required VALUES (2, true, 1, 2, 3, 4, 5, 6, '{}', '{}');
 UPDATE t SET a_int4 = 7 WHERE id = 1;
 UPDATE required SET id = 3 WHERE id = 2;
