@@ -4,6 +4,7 @@ mod compare;
 mod expected;
 mod judge;
 mod normal;
+mod random;
 mod record;
 mod scenario;
 mod seeded;
@@ -12,7 +13,7 @@ mod stage;
 
 use anyhow::{Result, ensure};
 use futures_util::StreamExt;
-use rowcast_tests::postgres::Version;
+use rowcast_tests::{postgres::Version, random::Random, repetitions};
 
 use judge::Verdict;
 use stage::Stage;
@@ -58,4 +59,24 @@ async fn zoo(version: Version) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_gives_the_bytes_that_debezium_writes() -> Result<()> {
     zoo(Version::Installed).await
+}
+
+/// Cases that share a pair of connectors.
+const CASES_AT_ONCE: usize = 50;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_tables_give_the_bytes_that_debezium_writes() -> Result<()> {
+    let mut random = Random::from_environment("random_tables_give_the_bytes_that_debezium_writes");
+    let stage = Stage::start(Version::Installed).await?;
+    let mut verdict = Verdict::default();
+    for number in 0..repetitions(100, 2000) / CASES_AT_ONCE {
+        let group = random::group(&mut random, CASES_AT_ONCE);
+        match stage.run(&group, number).await {
+            Ok(outcome) => verdict.judge(&group, &outcome)?,
+            Err(error) => verdict.broke(&group, &error),
+        }
+    }
+    let report = verdict.report();
+    ensure!(report.is_empty(), "{report}");
+    Ok(())
 }

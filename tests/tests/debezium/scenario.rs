@@ -27,7 +27,7 @@ pub(crate) struct Scenario {
     pub(crate) topics: Vec<String>,
     pub(crate) majors: Vec<u32>,
     pub(crate) fails: bool,
-    like: Option<String>,
+    pub(crate) like: Option<String>,
     pub(crate) setup: Vec<String>,
     pub(crate) stream: Vec<Step>,
 }
