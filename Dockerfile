@@ -9,7 +9,7 @@ FROM rust:1.95-slim-trixie AS binary
 # What librdkafka is built with. Not pinned: the image is rebuilt for their security fixes.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends build-essential cmake libssl-dev make pkg-config zlib1g-dev \
+    && apt-get install --yes --no-install-recommends build-essential libssl-dev make pkg-config zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /rowcast
 COPY . .

@@ -77,7 +77,6 @@ impl Debezium {
             main: "org.apache.kafka.connect.cli.ConnectStandalone",
             properties: file,
             folder: self.folder.path(),
-            options: &[],
             loggers: LOGGERS,
             ready: READY,
         };

@@ -49,11 +49,6 @@ const ZLIB: Need = Need {
     package: "zlib1g-dev",
     is_there: || library_is_there("zlib"),
 };
-const CMAKE: Need = Need {
-    why: "cmake to build the Kafka client (librdkafka)",
-    package: "cmake",
-    is_there: || run::exists("cmake"),
-};
 const MAKE: Need = Need {
     why: "make to build the Kafka client (librdkafka)",
     package: "make",
@@ -112,7 +107,7 @@ const STRACE: Need = Need {
 };
 
 /// What any build needs: a C compiler and what librdkafka is built with, Node, the pages' packages.
-const BUILD: [Need; 8] = [COMPILER, PKG_CONFIG, OPENSSL, ZLIB, CMAKE, MAKE, NODE, NPM];
+const BUILD: [Need; 7] = [COMPILER, PKG_CONFIG, OPENSSL, ZLIB, MAKE, NODE, NPM];
 /// What a server to run beside ours needs.
 const SERVERS: [Need; 3] = [POSTGRES, JAVA, MAVEN];
 

@@ -233,7 +233,7 @@ fn new_column(random: &mut Random, table: &mut Table, late: bool) -> String {
 fn value(random: &mut Random, column: &Column) -> &'static str {
     match column.nullable && one_in(random, 4) {
         true => "NULL",
-        false => *pick(random, column.kind.values),
+        false => pick::<&str>(random, column.kind.values),
     }
 }
 

@@ -15,7 +15,6 @@ mod message;
 mod mirror;
 mod producer;
 mod tail;
-mod tokens;
 mod transactions;
 
 use std::{
