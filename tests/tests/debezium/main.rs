@@ -65,7 +65,6 @@ async fn every_scenario_gives_the_bytes_that_debezium_writes() -> Result<()> {
 const CASES_AT_ONCE: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "run by hand until ten seeds in a row agreed: cargo test --test debezium random -- --ignored"]
 async fn random_tables_give_the_bytes_that_debezium_writes() -> Result<()> {
     let mut random = Random::from_environment("random_tables_give_the_bytes_that_debezium_writes");
     let stage = Stage::start(Version::Installed).await?;
