@@ -11,6 +11,7 @@ mod clock;
 mod confirm;
 mod connector;
 mod connectors;
+mod envelope;
 mod filled;
 mod held;
 mod metadata;

@@ -13,7 +13,8 @@ use std::{
 
 use rowcast_event::Lsn;
 use rowcast_log::{Log, LogError, Offset, Record, TopicPartition, scan};
-use serde::Deserialize;
+
+use crate::envelope;
 
 /// How much of one transaction a partition holds: all changes below `lsn`, and `count` records at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,19 +25,6 @@ pub(crate) struct Part {
 
 /// By transaction id.
 pub(crate) type Parts = HashMap<u32, Part>;
-
-#[derive(Deserialize)]
-struct Envelope {
-    source: SourceBlock,
-}
-
-#[derive(Deserialize)]
-struct SourceBlock {
-    #[serde(rename = "txId")]
-    xid: Option<u32>,
-    /// Written as a Java long.
-    lsn: i64,
-}
 
 /// Reads what a partition holds from `from` on, and how far that was.
 pub(crate) fn read(log: &dyn Log, partition: &TopicPartition, from: Offset) -> Result<(Parts, Offset), LogError> {
@@ -66,19 +54,20 @@ impl Counting {
             self.note();
             return Ok(());
         };
-        let envelope: Envelope = serde_json::from_slice(value).map_err(|_| {
+        let source = envelope::read(value).and_then(|envelope| envelope.source);
+        let source = source.ok_or_else(|| {
             LogError::Invalid(format!(
                 "record {} of {partition} was not written by this connector: does another producer write to the topic? Give the \
                  connector a topic.prefix of its own",
                 record.offset.0
             ))
         })?;
-        let Some(xid) = envelope.source.xid else {
+        let Some(xid) = source.xid else {
             // Of a snapshot.
             self.run = None;
             return Ok(());
         };
-        let lsn = Lsn(envelope.source.lsn.cast_unsigned());
+        let lsn = Lsn(source.lsn.cast_unsigned());
         let is_new_key = record.key.is_none_or(|key| self.keys.insert(self.hasher.hash_one(key)));
         match &mut self.run {
             Some((current, part)) if *current == xid && part.lsn == lsn && is_new_key => part.count += 1,
@@ -102,29 +91,23 @@ impl Counting {
 
 #[cfg(test)]
 mod tests {
-    use rowcast_log::{EmbeddedLog, EmbeddedOptions, NewRecord, TopicCreation, Visibility, WriterId};
-
     use super::*;
+    use crate::envelope::filled;
 
     /// Transaction, LSN and key of each record; LSN 0 is a tombstone.
     fn parts(records: &[(u32, i64, &str)]) -> Parts {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("the log opens");
-        let topic = log.ensure_topic("t", &TopicCreation::default()).expect("a topic").all();
-        let mut appender = log.appender(&WriterId::new("test")).expect("an appender");
-        for (xid, lsn, key) in records {
+        let value = |xid: &u32, lsn: &i64| {
             let value = format!(r#"{{"before":null,"source":{{"lsn":{lsn},"txId":{xid},"ts_ms":1}},"op":"c"}}"#);
-            let record = NewRecord {
-                timestamp_ms: 0,
-                key: (!key.is_empty()).then_some(key.as_bytes()),
-                value: (*lsn != 0).then_some(value.as_bytes()),
-                headers: &[],
-            };
-            appender.append(&topic[0], record).expect("appended");
-        }
-        appender.commit(b"p").expect("committed");
-        appender.flush(Visibility::Now).expect("flushed");
-        read(&*log, &topic[0], Offset(0)).expect("readable").0
+            (*lsn != 0).then_some(value)
+        };
+        let values: Vec<_> = records.iter().map(|(xid, lsn, _)| value(xid, lsn)).collect();
+        let keys = records.iter().map(|(_, _, key)| (!key.is_empty()).then_some(*key));
+        parts_of(&keys.zip(values.iter().map(Option::as_deref)).collect::<Vec<_>>())
+    }
+
+    fn parts_of(records: &[(Option<&str>, Option<&str>)]) -> Parts {
+        let (_dir, log, partition) = filled::log(records);
+        read(&*log, &partition, Offset(0)).expect("readable").0
     }
 
     fn part(lsn: u64, count: u64) -> Part {
@@ -135,6 +118,12 @@ mod tests {
     fn records_that_share_an_lsn_are_counted() {
         let found = parts(&[(7, 10, "a"), (7, 20, "b"), (7, 20, "c"), (8, 15, "a")]);
         assert_eq!(found, Parts::from([(7, part(20, 2)), (8, part(15, 1))]));
+    }
+
+    #[test]
+    fn records_with_their_schemas_are_read_as_well() {
+        let wrapped = r#"{"schema":{"type":"struct"},"payload":{"source":{"lsn":10,"txId":7},"op":"c"}}"#;
+        assert_eq!(parts_of(&[(Some("a"), Some(wrapped))]), Parts::from([(7, part(10, 1))]));
     }
 
     #[test]

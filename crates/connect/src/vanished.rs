@@ -5,13 +5,13 @@
 //! what every reader of Kafka knows to take for "no row any more" (decision 18). Knows nothing of PostgreSQL.
 
 use std::{
-    borrow::Cow,
     collections::HashSet,
     hash::{BuildHasher, RandomState},
 };
 
 use rowcast_log::{Log, LogError, Offset, Record, TopicPartition, scan};
-use serde::Deserialize;
+
+use crate::envelope;
 
 /// The keys that a snapshot has read, as two hashes each.
 ///
@@ -21,21 +21,6 @@ use serde::Deserialize;
 pub(crate) struct Vanished {
     hashers: [RandomState; 2],
     read: HashSet<(u64, u64)>,
-}
-
-/// What must be known of a value, with and without its schema around it.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow, default)]
-    op: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    payload: Option<Payload<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow, default)]
-    op: Option<Cow<'a, str>>,
 }
 
 impl Vanished {
@@ -61,7 +46,7 @@ impl Vanished {
     }
 
     fn take(&self, record: &Record<'_>, topic: &str, rows: &mut HashSet<Box<[u8]>>) {
-        let operation = record.value.and_then(operation);
+        let operation = record.value.and_then(|value| envelope::read(value)?.op);
         let Some(key) = record.key else {
             if operation.as_deref() == Some("t") {
                 rows.clear();
@@ -79,24 +64,14 @@ impl Vanished {
     }
 }
 
-fn operation(value: &[u8]) -> Option<Cow<'_, str>> {
-    let envelope: Envelope<'_> = serde_json::from_slice(value).ok()?;
-    envelope.op.or_else(|| envelope.payload?.op)
-}
-
 #[cfg(test)]
 mod tests {
-    use rowcast_log::{EmbeddedLog, EmbeddedOptions, NewRecord, TopicCreation, Visibility, WriterId};
-
     use super::*;
+    use crate::envelope::filled;
 
     #[test]
     fn rows_that_the_snapshot_did_not_meet_are_found_and_no_others() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("the log opens");
-        let topic = log.ensure_topic("t", &TopicCreation::default()).expect("a topic").all();
-        let mut appender = log.appender(&WriterId::new("test")).expect("an appender");
-        for (key, value) in [
+        let (_dir, log, partition) = filled::log(&[
             (Some("truncated"), Some(r#"{"op":"c"}"#)),
             (None, Some(r#"{"op":"t"}"#)),
             (Some("stays"), Some(r#"{"op":"c"}"#)),
@@ -107,21 +82,11 @@ mod tests {
             (Some("gone"), Some(r#"{"schema":{},"payload":{"op":"u"}}"#)),
             (Some("back"), Some(r#"{"schema":{},"payload":{"op":"d"}}"#)),
             (Some("back"), Some(r#"{"op":"c"}"#)),
-        ] {
-            let record = NewRecord {
-                timestamp_ms: 0,
-                key: key.map(str::as_bytes),
-                value: value.map(str::as_bytes),
-                headers: &[],
-            };
-            appender.append(&topic[0], record).expect("appended");
-        }
-        appender.commit(b"p").expect("committed");
-        appender.flush(Visibility::Now).expect("flushed");
+        ]);
         let mut vanished = Vanished::default();
         vanished.met("t", b"stays");
         vanished.met("another", b"gone");
-        let found = vanished.find(&*log, &topic[0]).expect("readable");
+        let found = vanished.find(&*log, &partition).expect("readable");
         let expected: HashSet<Box<[u8]>> = [b"gone", b"back"].iter().map(|key| key[..].into()).collect();
         assert_eq!(found, expected);
     }

@@ -1,0 +1,77 @@
+//! What must be known of a change that was written before, read back from its record: with and without its schema around
+//! it (`schemas.enable`).
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+/// Debezium's envelope, as far as it tells what happened and where in the source.
+#[derive(Deserialize)]
+pub(crate) struct Envelope<'a> {
+    #[serde(borrow, default)]
+    pub(crate) op: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(crate) source: Option<SourceBlock>,
+}
+
+/// Of a record's `source` block, its place in the source.
+#[derive(Clone, Copy, Deserialize)]
+pub(crate) struct SourceBlock {
+    /// Not there in a snapshot's rows.
+    #[serde(rename = "txId")]
+    pub(crate) xid: Option<u32>,
+    /// Written as a Java long.
+    pub(crate) lsn: i64,
+}
+
+/// What JsonConverter writes: the envelope, or its schema and then the envelope.
+#[derive(Deserialize)]
+struct Value<'a> {
+    #[serde(borrow, default)]
+    payload: Option<Envelope<'a>>,
+    #[serde(borrow, default)]
+    op: Option<Cow<'a, str>>,
+    #[serde(default)]
+    source: Option<SourceBlock>,
+}
+
+/// The envelope in a record's value; `None` if there is none.
+pub(crate) fn read(value: &[u8]) -> Option<Envelope<'_>> {
+    let Value { payload, op, source } = serde_json::from_slice(value).ok()?;
+    Some(payload.unwrap_or(Envelope { op, source }))
+}
+
+/// A log for the tests of those who read records back.
+#[cfg(test)]
+pub(crate) mod filled {
+    use std::sync::Arc;
+
+    use rowcast_log::{
+        EmbeddedLog, EmbeddedOptions, Log, NewRecord, TopicCreation, TopicPartition, Visibility, WriterId,
+    };
+    use tempfile::TempDir;
+
+    /// Topic `t` with these keys and values, and where they are.
+    pub(crate) fn log(records: &[(Option<&str>, Option<&str>)]) -> (TempDir, Arc<dyn Log>, TopicPartition) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("the log opens");
+        let partition = log
+            .ensure_topic("t", &TopicCreation::default())
+            .expect("a topic")
+            .all()
+            .remove(0);
+        let mut appender = log.appender(&WriterId::new("test")).expect("an appender");
+        for (key, value) in records {
+            let record = NewRecord {
+                timestamp_ms: 0,
+                key: key.map(str::as_bytes),
+                value: value.map(str::as_bytes),
+                headers: &[],
+            };
+            appender.append(&partition, record).expect("appended");
+        }
+        appender.commit(b"p").expect("committed");
+        appender.flush(Visibility::Now).expect("flushed");
+        (dir, log, partition)
+    }
+}
