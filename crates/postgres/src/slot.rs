@@ -107,7 +107,7 @@ pub(crate) fn plan(
             check_kind(slot, database)?;
             let confirmed = check_kept(slot).and_then(|()| check_not_ahead(slot, resume));
             match confirmed {
-                Err(reason) if may_read_again => {
+                Err(SourceError::Refused(reason)) if may_read_again => {
                     tracing::warn!("{reason}: snapshot.mode asks for it now");
                     free(slot).map(|()| Plan::Create { drop_first: true })
                 }
@@ -186,19 +186,17 @@ fn check_not_ahead(slot: &Slot, resume: &Resume) -> Result<Lsn, SourceError> {
         ))
     })?;
     let known = resume.position();
-    if confirmed > known {
-        // Whoever uses it now may be of our connector, and have gone on since the log was looked at.
-        free(slot)?;
+    if confirmed <= known {
+        return Ok(confirmed);
     }
-    match confirmed > known {
-        true => Err(refused(format!(
-            "replication slot {:?} is confirmed up to {confirmed}, but the log holds changes only up to {known}: \
-             PostgreSQL has forgotten what lies between. Either the log has lost its end (give the right data \
-             directory), or somebody else read from the slot or recreated it; otherwise {NEW_SNAPSHOT}",
-            slot.name
-        ))),
-        false => Ok(confirmed),
-    }
+    // Whoever uses it now may be of our connector, and have gone on since the log was looked at.
+    free(slot)?;
+    Err(refused(format!(
+        "replication slot {:?} is confirmed up to {confirmed}, but the log holds changes only up to {known}: \
+         PostgreSQL has forgotten what lies between. Either the log has lost its end (give the right data \
+         directory), or somebody else read from the slot or recreated it; otherwise {NEW_SNAPSHOT}",
+        slot.name
+    )))
 }
 
 /// A slot can be read or dropped by one session at a time. The other may be our own predecessor, whose connection the

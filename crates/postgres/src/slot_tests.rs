@@ -94,6 +94,19 @@ fn the_slot_may_lag_behind_the_log_but_never_lead_it() {
     assert!(refusal.contains("0/79") && refusal.contains("0/78"), "{refusal}");
 }
 
+/// A capture that stands by has looked at the log before the one at work wrote on: that is no gap, and nothing to mend.
+#[test]
+fn a_slot_that_leads_the_log_while_somebody_uses_it_is_waited_for() {
+    let used = Slot {
+        active_pid: Some(7),
+        ..slot(121)
+    };
+    for may_read_again in [false, true] {
+        let planned = plan("s", Some(&used), &log_up_to(100, 120), "shop", may_read_again);
+        assert!(matches!(planned, Err(SourceError::Busy(_))), "{planned:?}");
+    }
+}
+
 #[test]
 fn lost_and_foreign_slots_are_refused_with_their_facts() {
     let cases = [
