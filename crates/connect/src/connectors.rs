@@ -29,12 +29,12 @@ pub(crate) async fn register(metadata: &MetadataTopics, config: &ConnectorConfig
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rowcast_log::{EmbeddedLog, EmbeddedOptions};
 
     use super::*;
 
-    fn config(extra: &str) -> ConnectorConfig {
+    pub(crate) fn config(extra: &str) -> ConnectorConfig {
         let json = format!(
             r#"{{"name":"orders","config":{{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
             "database.hostname":"localhost","database.user":"u","database.password":"5ecret",

@@ -41,6 +41,22 @@ pub(crate) struct State {
     pub(crate) mark: Option<Mark>,
 }
 
+impl State {
+    /// Of a slot that nothing is known of.
+    pub(crate) fn beginning(server: &ServerIdentity, slot: &str) -> State {
+        State {
+            system_identifier: server.system_identifier.clone(),
+            timeline: server.timeline,
+            slot: slot.to_owned(),
+            snapshot_done: false,
+            confirmed: 0,
+            generation: 0,
+            offsets: BTreeMap::new(),
+            mark: None,
+        }
+    }
+}
+
 /// A [`TransactionMark`] as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
@@ -248,27 +264,25 @@ mod tests {
     use rowcast_log::{EmbeddedLog, EmbeddedOptions};
 
     use super::*;
+    use crate::connectors::tests::config;
 
     fn state(generation: u64, confirmed: u64) -> State {
-        State {
+        let server = ServerIdentity {
             system_identifier: "7".to_owned(),
             timeline: 1,
-            slot: "debezium".to_owned(),
-            snapshot_done: true,
+        };
+        State {
             confirmed,
             generation,
-            offsets: BTreeMap::new(),
-            mark: None,
+            ..State::beginning(&server, "debezium")
         }
     }
 
     #[tokio::test]
     async fn a_late_captures_words_do_not_hold() {
-        let config = r#"{"name":"shop","config":{"connector.class":"io.debezium.connector.postgresql.PostgresConnector","database.password":"p","database.hostname":"h","database.user":"u","database.dbname":"d","topic.prefix":"shop","plugin.name":"pgoutput"}}"#;
-        let config = ConnectorConfig::from_json(config).expect("a configuration");
         let dir = tempfile::tempdir().expect("a temporary directory");
         let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("the log opens");
-        let store = StateStore::new(Arc::new(MetadataTopics::new(log)), &config);
+        let store = StateStore::new(Arc::new(MetadataTopics::new(log)), &config(""));
         for state in [state(1, 10), state(2, 20), state(1, 11)] {
             store.save(&state).await.expect("saved");
         }

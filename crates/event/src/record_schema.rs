@@ -32,13 +32,16 @@ impl Wrapping {
         options: &EventOptions,
     ) -> Wrapping {
         let value = |reader| {
-            let schema = value_schema(topic, description, columns, types, options, reader);
-            wrapped(options.value_converter.schemas, &schema)
+            wrapped(options.value_converter.schemas, || {
+                value_schema(topic, description, columns, types, options, reader)
+            })
         };
         let streamed = value(Reader::Stream);
         let snapshot = value(Reader::Snapshot);
         Wrapping {
-            key: wrapped(options.key_converter.schemas, &key_schema(topic, columns, key, options)),
+            key: wrapped(options.key_converter.schemas, || {
+                key_schema(topic, columns, key, options)
+            }),
             snapshot_value: (snapshot != streamed).then_some(snapshot),
             value: streamed,
         }
@@ -64,9 +67,9 @@ impl Wrapping {
     }
 }
 
-fn wrapped(enabled: bool, schema: &str) -> Vec<u8> {
+fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8> {
     if enabled {
-        format!(r#"{{"schema":{schema},"payload":"#).into_bytes()
+        format!(r#"{{"schema":{},"payload":"#, schema()).into_bytes()
     } else {
         Vec::new()
     }

@@ -6,8 +6,7 @@ mod tables;
 use std::{collections::BTreeMap, fs, path::Path};
 
 use rowcast_event::{
-    BinaryMode, Cell, Change, ColumnDescription, DecimalMode, EncodedRecords, EventOptions, HstoreMode, IntervalMode,
-    Operation, PgType, PgTypeKind, Position, Table, TableDescription, TimeMode, TypeCatalog,
+    Cell, ColumnDescription, EventOptions, Operation, PgType, PgTypeKind, Table, TableDescription, TypeCatalog,
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -73,25 +72,8 @@ fn may_differ(file: &str, column: &str) -> bool {
 fn options(settings: &BTreeMap<String, String>) -> EventOptions {
     let mut options = tables::options();
     options.value_converter.schemas = true;
-    let modes = &mut options.modes;
     for (property, value) in settings {
-        match (property.as_str(), value.as_str()) {
-            ("binary.handling.mode", "base64") => modes.binary = BinaryMode::Base64,
-            ("binary.handling.mode", "base64-url-safe") => modes.binary = BinaryMode::Base64UrlSafe,
-            ("binary.handling.mode", "hex") => modes.binary = BinaryMode::Hex,
-            ("decimal.handling.mode", "double") => modes.decimal = DecimalMode::Double,
-            ("decimal.handling.mode", "string") => modes.decimal = DecimalMode::String,
-            ("hstore.handling.mode", "map") => modes.hstore = HstoreMode::Map,
-            ("include.unknown.datatypes", "true") => modes.include_unknown = true,
-            ("interval.handling.mode", "string") => modes.interval = IntervalMode::String,
-            ("money.fraction.digits", digits) => modes.money_fraction_digits = digits.parse().expect("digits"),
-            ("time.precision.mode", "adaptive_time_microseconds") => modes.time = TimeMode::AdaptiveTimeMicroseconds,
-            ("time.precision.mode", "connect") => modes.time = TimeMode::Connect,
-            ("time.precision.mode", "isostring") => modes.time = TimeMode::IsoString,
-            ("time.precision.mode", "microseconds") => modes.time = TimeMode::Microseconds,
-            ("time.precision.mode", "nanoseconds") => modes.time = TimeMode::Nanoseconds,
-            other => panic!("{other:?} is a mode"),
-        }
+        tables::set(&mut options, property, value);
     }
     options
 }
@@ -140,14 +122,8 @@ type Raw<'a> = BTreeMap<String, &'a RawValue>;
 
 /// The row after and its columns' schemas, each as it is written.
 fn delivered(table: &Table, operation: Operation<'_>) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
-    let change = Change {
-        position: Position::default(),
-        operation,
-        origin: tables::origin(),
-    };
-    let mut out = EncodedRecords::default();
-    table.encode(&change, 0, &mut out);
-    let value = tables::owned(&out)[0].value.clone().expect("a row has a value");
+    let records = tables::encode(table, operation, 0);
+    let value = records[0].value.clone().expect("a row has a value");
     let record: Raw<'_> = serde_json::from_str(&value).expect("values are JSON");
     let payload: Raw<'_> = serde_json::from_str(record["payload"].get()).expect("an envelope");
     let after: Raw<'_> = serde_json::from_str(payload["after"].get()).expect("a row");

@@ -4,12 +4,9 @@
 
 mod tables;
 
-use rowcast_event::{
-    BinaryMode, Cell, Change, ColumnDescription, DecimalMode, EncodedRecords, EventOptions, HstoreMode, IntervalMode,
-    Operation, Position, Table, TimeMode,
-};
+use rowcast_event::{Cell, ColumnDescription, EventOptions, Operation, Table};
 use serde::de::DeserializeOwned;
-use tables::{catalog, column, description, options, origin, text, type_of};
+use tables::{catalog, column, description, encode, options, text, type_of};
 
 /// `time=isostring,binary=hex`.
 fn options_of(words: &str) -> EventOptions {
@@ -20,28 +17,16 @@ fn options_of(words: &str) -> EventOptions {
     options
 }
 
+/// By the golden files' short words.
 fn set(options: &mut EventOptions, word: &str) {
-    let modes = &mut options.modes;
-    match word {
-        "decimal=double" => modes.decimal = DecimalMode::Double,
-        "decimal=string" => modes.decimal = DecimalMode::String,
-        "time=adaptive_time_microseconds" => modes.time = TimeMode::AdaptiveTimeMicroseconds,
-        "time=connect" => modes.time = TimeMode::Connect,
-        "time=isostring" => modes.time = TimeMode::IsoString,
-        "time=microseconds" => modes.time = TimeMode::Microseconds,
-        "time=nanoseconds" => modes.time = TimeMode::Nanoseconds,
-        "interval=string" => modes.interval = IntervalMode::String,
-        "binary=hex" => modes.binary = BinaryMode::Hex,
-        "binary=base64" => modes.binary = BinaryMode::Base64,
-        "binary=base64-url-safe" => modes.binary = BinaryMode::Base64UrlSafe,
-        "hstore=map" => modes.hstore = HstoreMode::Map,
-        "unknown" => modes.include_unknown = true,
-        "money=0" => modes.money_fraction_digits = 0,
-        "money=4" => modes.money_fraction_digits = 4,
-        "format=numeric" => options.value_converter.decimal_is_number = true,
-        "schemas" => options.value_converter.schemas = true,
-        "snapshot" => {}
-        other => panic!("{other} is a mode"),
+    match word.split_once('=').unwrap_or((word, "")) {
+        ("time", mode) => tables::set(options, "time.precision.mode", mode),
+        ("money", digits) => tables::set(options, "money.fraction.digits", digits),
+        ("unknown", "") => tables::set(options, "include.unknown.datatypes", "true"),
+        ("format", "numeric") => options.value_converter.decimal_is_number = true,
+        ("schemas", "") => options.value_converter.schemas = true,
+        ("snapshot", "") => {}
+        (what, mode) => tables::set(options, &format!("{what}.handling.mode"), mode),
     }
 }
 
@@ -54,14 +39,8 @@ fn delivered(words: &str, column: ColumnDescription, cell: Cell<'_>) -> String {
     } else {
         Operation::Insert(&row)
     };
-    let mut out = EncodedRecords::default();
-    let change = Change {
-        position: Position::default(),
-        operation,
-        origin: origin(),
-    };
-    table.encode(&change, 0, &mut out);
-    tables::column_after(tables::owned(&out)[0].value.as_deref().expect("a row has a value"))
+    let records = encode(&table, operation, 0);
+    tables::column_after(records[0].value.as_deref().expect("a row has a value"))
 }
 
 fn golden<T: DeserializeOwned>(text: &str) -> Vec<T> {

@@ -2,11 +2,8 @@
 
 mod tables;
 
-use rowcast_event::{
-    Cell, Change, ColumnDescription, EncodedRecords, EventOptions, NameAdjustment, NamePattern, OldRow, Operation,
-    Position, Table,
-};
-use tables::{catalog, column, description, encode, key_text, options, origin, text, type_of, value_of};
+use rowcast_event::{Cell, ColumnDescription, EventOptions, NameAdjustment, NamePattern, OldRow, Operation, Table};
+use tables::{catalog, column, description, encode, key_text, options, text, type_of, value_of};
 
 const NOW_NS: i64 = 1_785_830_400_200_123_000;
 
@@ -186,14 +183,7 @@ fn source_types_are_parameters_of_the_columns_that_are_named() {
     ];
     let table = Table::compile(description("t", columns, &[0]), &types, &options);
     let parameters = |operation: Operation<'_>| {
-        let mut out = EncodedRecords::default();
-        let change = Change {
-            position: Position::default(),
-            operation,
-            origin: origin(),
-        };
-        table.encode(&change, 0, &mut out);
-        let record = &tables::owned(&out)[0];
+        let record = &encode(&table, operation, 0)[0];
         assert!(!key_text(record).contains("__debezium"));
         let value = value_of(record);
         let fields = value["schema"]["fields"][1]["fields"]

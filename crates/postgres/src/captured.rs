@@ -97,6 +97,7 @@ mod tests {
     use rowcast_event::ColumnDescription;
 
     use super::*;
+    use crate::config::sample::config;
 
     fn described(names: &[&str], key: &[usize]) -> TableDescription {
         let column = |name: &&str| ColumnDescription {
@@ -115,16 +116,8 @@ mod tests {
         }
     }
 
-    fn config(list: &str) -> ConnectorConfig {
-        let json = format!(
-            r#"{{"name":"c","config":{{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
-            "database.hostname":"h","database.user":"u","database.dbname":"d","topic.prefix":"t",{list}}}}}"#
-        );
-        ConnectorConfig::from_json(&json).expect("a good configuration")
-    }
-
     fn left(list: &str, key: &[usize]) -> (Vec<String>, Vec<usize>, Kept) {
-        let (table, kept) = without_columns(described(&["a", "b", "c"], key), &config(list).columns);
+        let (table, kept) = without_columns(described(&["a", "b", "c"], key), &config(&format!(",{list}")).columns);
         let names = table.columns.iter().map(|column| column.name.clone()).collect();
         (names, table.key, kept)
     }

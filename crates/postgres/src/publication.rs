@@ -314,6 +314,7 @@ pub(crate) async fn unpublished<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::sample::config;
 
     fn table(name: &str, has_replica_identity: bool) -> ListedTable {
         ListedTable {
@@ -356,14 +357,6 @@ mod tests {
             locked.starts_with("BEGIN; LOCK TABLE \"public\".\"b\" IN SHARE ROW EXCLUSIVE MODE;"),
             "{locked}"
         );
-    }
-
-    fn config(extra: &str) -> ConnectorConfig {
-        let json = format!(
-            r#"{{"name":"c","config":{{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
-            "database.hostname":"h","database.user":"u","database.dbname":"d","topic.prefix":"t"{extra}}}}}"#
-        );
-        ConnectorConfig::from_json(&json).expect("a good configuration")
     }
 
     #[test]

@@ -19,11 +19,8 @@ impl Connection {
     /// the error was fatal). If the future is dropped half-way the session is out of step: drop it too.
     pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<Row>, ConnectionError> {
         self.send_query(sql).await?;
-        let outcome = self.read_rows().await;
-        match outcome {
-            Err(error) => Err(self.after_error(error).await),
-            rows => rows,
-        }
+        let rows = self.read_rows().await;
+        self.in_step(rows).await
     }
 
     /// The first row of the result.
@@ -35,10 +32,15 @@ impl Connection {
     pub(crate) async fn result_columns(&mut self, select: &str) -> Result<Vec<String>, ConnectionError> {
         self.send_query(&format!("SELECT * FROM ({select}) AS result LIMIT 0"))
             .await?;
-        let outcome = self.read_columns().await;
-        match outcome {
+        let names = self.read_columns().await;
+        self.in_step(names).await
+    }
+
+    /// The answer, once the session is ready for the next query.
+    async fn in_step<T>(&mut self, answer: Result<T, ConnectionError>) -> Result<T, ConnectionError> {
+        match answer {
             Err(error) => Err(self.after_error(error).await),
-            names => names,
+            answer => answer,
         }
     }
 

@@ -3,7 +3,7 @@
 //! A file begins with lines `-- word: value`: `about` (a sentence), `set` (a connector property, `name=value`; as many as
 //! needed), `tables` (what is captured, as in `table.include.list`; all tables of the scenario's own schema when it does not
 //! say), `topics` (further topics that are its own, without prefix), `postgres` (majors; all when it does not say), `like`
-//! (another scenario, whose sections are played), `group` (a word: only scenarios with the same one share a pair), `fails`
+//! (another scenario, whose sections are played before its own), `group` (a word: only scenarios with the same one share a pair), `fails`
 //! (why Debezium's task fails in this one, which then has a pair of its own; ours must deliver all the same). After
 //! `-- setup` comes what exists before the connectors start; after `-- stream` what is done when both stream. Each statement
 //! is sent alone and ends at the end of a line. `-- then` waits until both have delivered all that was done before: between
@@ -69,8 +69,8 @@ pub(crate) fn all() -> Result<Vec<Scenario>> {
         };
         let other = scenarios.iter().find(|other| other.name == like);
         let other = other.with_context(|| format!("like {like}, which is none"))?.clone();
-        scenarios[place].setup = other.setup;
-        scenarios[place].stream = other.stream;
+        scenarios[place].setup.splice(0..0, other.setup);
+        scenarios[place].stream.splice(0..0, other.stream);
     }
     Ok(scenarios)
 }

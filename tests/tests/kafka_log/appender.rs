@@ -9,6 +9,15 @@ use rowcast_log::{
 
 use crate::place::{Place, record, texts, transactional, write, write_durably};
 
+/// Makes the topic with one setting that is not the broker's own.
+fn make_with(log: &dyn Log, name: &str, value: &str) {
+    let creation = TopicCreation {
+        config: [(name.to_owned(), value.to_owned())].into(),
+        ..TopicCreation::default()
+    };
+    log.ensure_topic("t", &creation).expect("the topic is made");
+}
+
 /// Waits until nothing more becomes durable.
 fn wait_closed(place: &Place, appender: &dyn rowcast_log::Appender) {
     let mut durable = appender.durable();
@@ -22,11 +31,7 @@ fn a_record_that_the_topic_does_not_take_is_named_by_its_number() {
     for writer in [WriterId::new("test"), transactional()] {
         let place = Place::new();
         let log = place.open_without_copies();
-        let small = TopicCreation {
-            config: [("max.message.bytes".to_owned(), "10000".to_owned())].into(),
-            ..TopicCreation::default()
-        };
-        log.ensure_topic("t", &small).unwrap();
+        make_with(&*log, "max.message.bytes", "10000");
         let id = partition("t");
         let mut appender = log.appender(&writer).unwrap();
         write_durably(&mut *appender, &id, &["0", "1"]);
@@ -50,11 +55,7 @@ fn a_record_that_the_topic_does_not_take_is_named_by_its_number() {
 fn nothing_comes_behind_a_first_record_that_was_refused() {
     let place = Place::new();
     let log = place.open_without_copies();
-    let small = TopicCreation {
-        config: [("max.message.bytes".to_owned(), "10000".to_owned())].into(),
-        ..TopicCreation::default()
-    };
-    log.ensure_topic("t", &small).unwrap();
+    make_with(&*log, "max.message.bytes", "10000");
     let id = partition("t");
     // A broker that has just started makes the first producer wait, who would have everything in one request.
     write_durably(&mut *log.appender(&WriterId::new("test")).unwrap(), &id, &["before"]);
@@ -101,11 +102,7 @@ fn a_writer_looks_again_if_another_one_wrote_after_it_had_looked() {
 fn a_compacted_topic_does_not_take_a_record_without_a_key() {
     let place = Place::new();
     let log = place.open_without_copies();
-    let compacted = TopicCreation {
-        config: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
-        ..TopicCreation::default()
-    };
-    log.ensure_topic("t", &compacted).unwrap();
+    make_with(&*log, "cleanup.policy", "compact");
     let mut appender = log.appender(&WriterId::new("test")).unwrap();
     write(&mut *appender, &partition("t"), &["no key"]);
     wait_closed(&place, &*appender);

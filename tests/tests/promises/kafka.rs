@@ -177,14 +177,9 @@ fn repeats(records: &[Record]) -> Vec<String> {
     let mut first = BTreeMap::new();
     let mut found = Vec::new();
     for record in records {
-        let Some(value) = &record.value else { continue };
-        let value: Value = serde_json::from_slice(value).unwrap_or_default();
-        let source = (
-            value["source"]["txId"].to_string(),
-            value["source"]["lsn"].to_string(),
-            value["op"].to_string(),
-            record.key.clone(),
-        );
+        let Some(source) = place_in_source(record) else {
+            continue;
+        };
         let here = place(record);
         match first.get(&source) {
             Some(before) => found.push(format!("{here} repeats {before}")),
@@ -192,6 +187,16 @@ fn repeats(records: &[Record]) -> Vec<String> {
         }
     }
     found
+}
+
+/// What tells a change from all others, the two halves of a key change included; `None` for a tombstone.
+pub(crate) fn place_in_source(record: &Record) -> Option<String> {
+    let value: Value = serde_json::from_slice(record.value.as_deref()?).unwrap_or_default();
+    let source = &value["source"];
+    Some(format!(
+        "{} {} {} {:?}",
+        source["txId"], source["lsn"], value["op"], record.key
+    ))
 }
 
 pub(crate) fn changes(records: &[Record]) -> Result<Vec<RowChange>> {

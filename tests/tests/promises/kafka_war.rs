@@ -14,9 +14,8 @@ use rowcast_tests::{
     repetitions,
     workload::{self, Load, TABLES},
 };
-use serde_json::Value;
 
-use crate::kafka::{changes, same_for_each_key};
+use crate::kafka::{changes, place_in_source, same_for_each_key};
 
 /// Between two events of the war.
 const PAUSE_MAX: Duration = Duration::from_millis(1_500);
@@ -120,14 +119,6 @@ async fn war(test: &str, exactly_once_support: &str) -> Result<()> {
 /// The records whose places in the source come for the first time.
 fn without_repeats(records: &[Record]) -> Vec<Record> {
     let mut places = HashSet::new();
-    let is_first = |record: &&Record| {
-        let Some(value) = &record.value else { return true };
-        let value: Value = serde_json::from_slice(value).unwrap_or_default();
-        let source = &value["source"];
-        places.insert(format!(
-            "{} {} {} {:?}",
-            source["txId"], source["lsn"], value["op"], record.key
-        ))
-    };
+    let is_first = |record: &&Record| place_in_source(record).is_none_or(|place| places.insert(place));
     records.iter().filter(is_first).cloned().collect()
 }

@@ -4,8 +4,6 @@
 //! gone) is added to what the log holds, and says which rows have gone. One that is only asked for (`snapshot.mode=always`)
 //! comes after all changes up to its moment, so that the log stays a history without a gap (decision 18).
 
-use std::collections::BTreeMap;
-
 use rowcast_postgres::{Found, Opened, Resume, SnapshotReader, Source, SourceError, Stream};
 
 use super::Connector;
@@ -91,14 +89,12 @@ impl Connector {
     /// What will be written down once what the source was opened for is done.
     fn state_of(&self, found: &Found, before: &State, resume: &Resume) -> State {
         State {
-            system_identifier: found.server.system_identifier.clone(),
-            timeline: found.server.timeline,
-            slot: self.config.slot_name.clone(),
             snapshot_done: true,
             confirmed: resume.confirmed.0,
             generation: before.generation,
             offsets: before.offsets.clone(),
             mark: before.mark,
+            ..State::beginning(&found.server, &self.config.slot_name)
         }
     }
 
@@ -133,16 +129,7 @@ impl Connector {
             server = Source::would_create(&self.config, &resume) => server?,
         };
         let server = server.expect("without a state, a slot that exists is refused and any other is created");
-        let state = State {
-            system_identifier: server.system_identifier,
-            timeline: server.timeline,
-            slot: self.config.slot_name.clone(),
-            snapshot_done: false,
-            confirmed: 0,
-            generation: 0,
-            offsets: BTreeMap::new(),
-            mark: None,
-        };
+        let state = State::beginning(&server, &self.config.slot_name);
         store.save(&state).await?;
         Ok(Some(state))
     }
@@ -258,17 +245,7 @@ impl Connector {
             () = told_to_stop(&mut self.stop) => return Ok(Step::Stop),
             opened = Source::read_only(&self.config, &resume, &run_id) => opened?,
         };
-        let nothing = State {
-            system_identifier: found.server.system_identifier.clone(),
-            timeline: found.server.timeline,
-            slot: self.config.slot_name.clone(),
-            snapshot_done: false,
-            confirmed: 0,
-            generation: 0,
-            offsets: BTreeMap::new(),
-            mark: None,
-        };
-        let before = known.unwrap_or(nothing);
+        let before = known.unwrap_or_else(|| State::beginning(&found.server, &self.config.slot_name));
         let state = self.state_of(&found, &before, &resume);
         self.tell_unmatched(found.unmatched);
         self.read_first(before, state, reader, pipeline, store).await

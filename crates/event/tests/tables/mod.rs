@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use rowcast_event::{
-    Cell, Change, ColumnDescription, EncodedRecords, EventOptions, Lsn, Operation, Origin, PgType, PgTypeKind,
-    Position, SnapshotMarker, Table, TableDescription, TypeCatalog,
+    BinaryMode, Cell, Change, ColumnDescription, DecimalMode, EncodedRecords, EventOptions, HstoreMode, IntervalMode,
+    Lsn, Operation, Origin, PgType, PgTypeKind, Position, SnapshotMarker, Table, TableDescription, TimeMode,
+    TypeCatalog,
 };
 
 /// A record that owns its parts.
@@ -28,6 +29,28 @@ pub(crate) const MOOD_DOMAIN: u32 = 50_011;
 
 pub(crate) fn options() -> EventOptions {
     EventOptions::new("tp", "appdb", "01a20628-5c5b-7786-839f-fdc321293bb9")
+}
+
+/// Sets a mode as Debezium's property of this name does.
+pub(crate) fn set(options: &mut EventOptions, property: &str, value: &str) {
+    let modes = &mut options.modes;
+    match (property, value) {
+        ("binary.handling.mode", "base64") => modes.binary = BinaryMode::Base64,
+        ("binary.handling.mode", "base64-url-safe") => modes.binary = BinaryMode::Base64UrlSafe,
+        ("binary.handling.mode", "hex") => modes.binary = BinaryMode::Hex,
+        ("decimal.handling.mode", "double") => modes.decimal = DecimalMode::Double,
+        ("decimal.handling.mode", "string") => modes.decimal = DecimalMode::String,
+        ("hstore.handling.mode", "map") => modes.hstore = HstoreMode::Map,
+        ("include.unknown.datatypes", "true") => modes.include_unknown = true,
+        ("interval.handling.mode", "string") => modes.interval = IntervalMode::String,
+        ("money.fraction.digits", digits) => modes.money_fraction_digits = digits.parse().expect("digits"),
+        ("time.precision.mode", "adaptive_time_microseconds") => modes.time = TimeMode::AdaptiveTimeMicroseconds,
+        ("time.precision.mode", "connect") => modes.time = TimeMode::Connect,
+        ("time.precision.mode", "isostring") => modes.time = TimeMode::IsoString,
+        ("time.precision.mode", "microseconds") => modes.time = TimeMode::Microseconds,
+        ("time.precision.mode", "nanoseconds") => modes.time = TimeMode::Nanoseconds,
+        other => panic!("{other:?} is a mode"),
+    }
 }
 
 pub(crate) fn catalog() -> TypeCatalog {

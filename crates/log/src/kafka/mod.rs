@@ -6,6 +6,7 @@
 //!
 //! [`Epoch`]: crate::Epoch
 
+mod account;
 mod admin;
 mod appender;
 mod client;

@@ -234,7 +234,10 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        let (append, place) = (number & ((1 << APPEND_BITS) - 1), number >> APPEND_BITS);
+        let (append, place) = (
+            (number & ((1 << APPEND_BITS) - 1)) as u64,
+            (number >> APPEND_BITS) as u16,
+        );
         let message = match result {
             Ok(message) | Err((_, message)) => message,
         };
@@ -243,24 +246,20 @@ impl ProducerContext for Reports {
             Ok(_) => {
                 self.link.is_up();
                 let offset = Offset(message.offset().cast_unsigned());
-                self.ledger.acknowledged(append as u64, place as u16, offset, bytes);
+                self.ledger.acknowledged(append, place, offset, bytes);
             }
             Err((error, _)) => {
                 let partition = format!("{}-{}", message.topic(), message.partition());
                 let aborted = self.aborted.lock().clone();
-                let (append, place) = (append as u64, place as u16);
-                match (error.rdkafka_error_code(), aborted) {
-                    (Some(Code::PurgeQueue | Code::PurgeInflight), Some(why)) => {
-                        let failure = aborted_with(&why, partition, append);
-                        self.ledger.lost_with_others(append, place, bytes, failure);
-                    }
-                    (Some(Code::PurgeQueue | Code::PurgeInflight), None) => {
-                        let failure = failure(error, partition, append);
-                        self.ledger.lost_with_others(append, place, bytes, failure);
-                    }
-                    _ => self
-                        .ledger
-                        .lost(append, place, bytes, failure(error, partition, append)),
+                let code = error.rdkafka_error_code();
+                let is_purged = matches!(code, Some(Code::PurgeQueue | Code::PurgeInflight));
+                let failure = match aborted.filter(|_| is_purged) {
+                    Some(why) => aborted_with(&why, partition, append),
+                    None => failure(error, partition, append),
+                };
+                match is_purged {
+                    true => self.ledger.lost_with_others(append, place, bytes, failure),
+                    false => self.ledger.lost(append, place, bytes, failure),
                 }
             }
         }

@@ -323,3 +323,18 @@ impl SkippedOperations {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigErrors(pub Vec<String>);
+
+/// A configuration for the tests of whoever reads one.
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::ConnectorConfig;
+
+    /// What is needed, and these members (`,"name":"value"` each).
+    pub(crate) fn config(more: &str) -> ConnectorConfig {
+        let json = format!(
+            r#"{{"name":"c","config":{{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
+            "database.hostname":"h","database.user":"u","database.dbname":"d","topic.prefix":"t"{more}}}}}"#
+        );
+        ConnectorConfig::from_json(&json).expect("a good configuration")
+    }
+}

@@ -88,10 +88,7 @@ mod tests {
 
     #[test]
     fn a_warning_that_the_publication_was_skipped_ends_the_stream() {
-        let json = r#"{"name":"c","config":{"connector.class":"io.debezium.connector.postgresql.PostgresConnector",
-            "database.hostname":"h","database.user":"u","database.dbname":"d",
-            "topic.prefix":"t","publication.name":"ours"}}"#;
-        let config = ConnectorConfig::from_json(json).expect("a good configuration");
+        let config = crate::config::sample::config(r#","publication.name":"ours""#);
         let error =
             warned(&notice("55000", "skipped loading publication \"ours\""), &config).expect_err("ours is gone");
         assert!(
