@@ -12,14 +12,15 @@ const FLAGS = [
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
 
-/** A page in a profile of its own; `close` removes both. */
-export async function openPage(url, options = {}) {
+/** A page in a profile of its own, where `prepare` ran before the page's own scripts; `close` removes both. */
+export async function openPage(url, options = {}, prepare = () => {}) {
   const profile = mkdtempSync(join(tmpdir(), "rowcast-chromium-"));
   const context = await chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, headless: true, args: FLAGS, ...options });
   const page = context.pages()[0] ?? (await context.newPage());
   const problems = [];
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  await page.addInitScript(prepare);
   await page.goto(url);
   const close = async () => {
     await context.close();

@@ -315,12 +315,12 @@ async fn a_client_that_does_not_read_harms_nobody_and_catches_up() {
             .expect("in time")
             .expect("promises kept");
     }
-    let misses = stage.metric("rowcast_gateway_ring_misses_total");
     let mut table = Table::default();
     while table.changes < CHANGES {
         table.take(slow.next().await);
     }
-    assert!(stage.metric("rowcast_gateway_ring_misses_total") > misses);
+    // Counted when it fell behind, which may be long before the others had everything.
+    assert!(stage.metric("rowcast_gateway_ring_misses_total") > 0.0);
     assert_eq!(table.rows.values().max(), Some(&CHANGES));
 }
 

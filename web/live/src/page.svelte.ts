@@ -56,7 +56,7 @@ export class LivePage {
   beforeSettle: () => void = () => {};
   afterSettle: () => void = () => {};
 
-  /** The newest state. It is shown at once, but for "live", which a page in sight says with the rows that make it true. */
+  /** The newest state. It is shown at once, but for "live", which is said with the rows that make it true. */
   #newest: State = this.state;
   #client: Client | null = null;
   #table: Table | null = null;
@@ -141,11 +141,15 @@ export class LivePage {
 
   #entered(state: State): void {
     this.#newest = state;
-    if (state.phase !== "live" || document.hidden) this.state = state;
-    if (state.phase !== "live") return;
+    if (state.phase !== "live") {
+      this.state = state;
+      return;
+    }
     this.failure = null;
     this.#reloadedAt = 0;
-    this.#schedule();
+    // A page out of sight gets no frames.
+    if (document.hidden) this.#paint(performance.now());
+    else this.#schedule();
     this.#warm(0);
   }
 

@@ -16,8 +16,8 @@ afterEach(async () => {
   opened = null;
 });
 
-async function open(query = "", options = {}) {
-  opened = await openPage(`http://127.0.0.1:${port}/${query}`, options);
+async function open(query = "", options = {}, prepare = () => {}) {
+  opened = await openPage(`http://127.0.0.1:${port}/${query}`, options, prepare);
   return opened.page;
 }
 const live = (page) => page.waitForSelector('[data-testid="state"][data-phase="live"]');
@@ -43,6 +43,15 @@ test("changes appear without a reload, and no policy is broken", { skip }, async
   assert.deepEqual(feed, ["d", "u", "c"]);
   assert.match(await page.getByTestId("feed-item").nth(1).textContent(), /status\s*pending\s*→\s*shipped/);
   assert.deepEqual(opened.problems, []);
+});
+
+test("a page out of sight is not called live before it has the rows", { skip }, async () => {
+  const page = await open("", {}, () => {
+    Object.defineProperty(document, "hidden", { get: () => true });
+    window.requestAnimationFrame = () => 0;
+  });
+  await live(page);
+  assert.equal(await page.getByTestId("count").textContent(), "30 rows");
 });
 
 test("text from the database is never HTML", { skip }, async () => {
