@@ -199,7 +199,8 @@ fn alter(
     }
     let is_new = |table: &&ListedTable| !found.tables.contains(&table.id());
     let added: Vec<&ListedTable> = captured.iter().copied().filter(is_new).collect();
-    if added.is_empty() && found.tables.len() == captured.len() {
+    // None at all cannot be said in SQL.
+    if captured.is_empty() || added.is_empty() && found.tables.len() == captured.len() {
         return Ok(None);
     }
     refuse_without_identity(name, added.iter().copied())?;

@@ -14,13 +14,14 @@ use rowcast_event::{
 use crate::{
     SourceError, Stream,
     captured::{captured, check_readable, read_by_snapshot, without_columns},
-    catalog::{Catalog, tables, tables::ListedTable},
+    catalog::{Catalog, narrowed::narrowed, tables, tables::ListedTable},
     connection::{Connection, Purpose, error::ConnectionError, unexpected},
     copy_text,
     query::{Row, identifier, literal, number, qualified, text},
     server,
     stream::{
         Start,
+        failure::{NOT_IN_ENCODING, NOT_IN_UNICODE},
         transaction::{before, snapshot_mark},
     },
 };
@@ -285,6 +286,10 @@ impl SnapshotReader {
             Some("42P01" | "42703") => SourceError::Gone(format!(
                 "table {name} was changed while the snapshot was taken ({error}); the snapshot begins anew"
             )),
+            Some(NOT_IN_ENCODING | NOT_IN_UNICODE) => SourceError::Refused(format!(
+                "reading the snapshot of table {name}: {error}; a row of it holds text that is none in the database's encoding, \
+                 or has no place in Unicode: mend it"
+            )),
             _ => error.during(&format!("reading the snapshot of table {name}")),
         }
     }
@@ -349,16 +354,19 @@ fn reuse<'to>(mut cells: Vec<Cell<'_>>) -> Vec<Cell<'to>> {
 }
 
 /// `COPY table`, not `COPY (SELECT …)`: the same text without an executor in between, and without the rows of tables
-/// that inherit from it, which come under their own name. A partitioned table has no rows but its partitions'.
-fn copy_statement(table: &Table, partitioned: bool) -> String {
+/// that inherit from it, which come under their own name. A partitioned table has no rows but its partitions'; and of one
+/// with a row filter only some are published.
+fn copy_statement(table: &Table, partitioned: bool, published: Option<&str>) -> String {
     let name = qualified(&table.description.schema, &table.description.table);
     let columns = table.description.columns.iter();
     let columns: Vec<String> = columns.map(|column| identifier(&column.name)).collect();
     let columns = columns.join(", ");
-    match (partitioned, columns.is_empty()) {
-        (true, _) => format!("COPY (SELECT {columns} FROM {name}) TO STDOUT"),
-        (false, true) => format!("COPY {name} TO STDOUT"),
-        (false, false) => format!("COPY {name} ({columns}) TO STDOUT"),
+    let only = if partitioned { "" } else { "ONLY " };
+    match (partitioned, published, columns.is_empty()) {
+        (_, Some(rows), _) => format!("COPY (SELECT {columns} FROM {only}{name} WHERE {rows}) TO STDOUT"),
+        (true, None, _) => format!("COPY (SELECT {columns} FROM {name}) TO STDOUT"),
+        (false, None, true) => format!("COPY {name} TO STDOUT"),
+        (false, None, false) => format!("COPY {name} ({columns}) TO STDOUT"),
     }
 }
 
@@ -423,14 +431,24 @@ async fn describe(
         .filter(|table| table.partitioned)
         .map(|table| table.oid)
         .collect();
+    let publication = &start.config.publication_name;
+    let narrowed = narrowed(reader, publication, start.watched.version)
+        .await
+        .map_err(failed)?;
     let mut described = Vec::with_capacity(read.len());
-    for table in tables::describe(reader, &oids).await.map_err(failed)? {
+    for mut table in tables::describe(reader, &oids).await.map_err(failed)? {
+        let published = narrowed.get(&table.oid).cloned().unwrap_or_default();
+        published.narrow(&mut table);
         let (description, _) = without_columns(table.description(), &start.config.columns);
         let table = Table::compile(description, types, &start.options);
         let (schema, name) = (&table.description.schema, &table.description.table);
         let statement = match start.config.snapshot.statement(schema, name) {
             Some(select) => override_statement(reader, &table, select).await?,
-            None => copy_statement(&table, roots.contains(&table.description.oid)),
+            None => copy_statement(
+                &table,
+                roots.contains(&table.description.oid),
+                published.rows.as_deref(),
+            ),
         };
         described.push((Arc::new(table), statement));
     }

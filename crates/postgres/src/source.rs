@@ -312,10 +312,15 @@ impl<'a> Opening<'a> {
     fn captured<'t>(&self, tables: &'t [ListedTable], creates: bool) -> Result<Vec<&'t ListedTable>, SourceError> {
         let captured = captured(self.config, tables, self.via_root);
         if captured.is_empty() && self.config.tables.is_restricted() {
-            return Err(SourceError::Refused(format!(
+            let told = format!(
                 "no table of database {:?} matches table.include.list and its kin: create the table, or correct the list",
                 self.config.dbname
-            )));
+            );
+            match creates {
+                true => return Err(SourceError::Refused(told)),
+                // Changes of tables that are dropped by now may still be waiting.
+                false => tracing::warn!("{told}"),
+            }
         }
         if let Some(table) = captured.iter().find(|table| table.oid < FIRST_PUBLISHED_OID) {
             return Err(SourceError::Refused(format!(

@@ -6,6 +6,7 @@
 mod clients;
 mod crash_postgres;
 mod demo;
+mod encodings;
 mod filter;
 mod identity;
 mod idle;
@@ -26,6 +27,7 @@ mod order;
 mod publication;
 mod refusals;
 mod replication_options;
+mod reshape;
 mod resume;
 mod schemas;
 mod shutdown;

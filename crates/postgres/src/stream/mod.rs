@@ -6,7 +6,7 @@
 
 mod cells;
 mod event;
-mod failure;
+pub(crate) mod failure;
 mod feedback;
 mod history;
 mod relations;
