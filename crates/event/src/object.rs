@@ -15,12 +15,14 @@ use crate::{
 pub(crate) struct Object {
     form: Form,
     fields: Vec<Field>,
+    /// What follows the last field: a brace, and before it the columns that are the same in every row.
+    end: Vec<u8>,
 }
 
 /// A column's place in an object.
 #[derive(Debug)]
 struct Field {
-    /// `{"name":` or `,"name":`.
+    /// `{"name":` or `,"name":`, and before it the columns that are the same in every row.
     prefix: Vec<u8>,
     /// Index into the table's columns.
     column: usize,
@@ -49,27 +51,31 @@ impl<'a> Row<'a> {
 }
 
 impl Object {
-    /// Of the columns with these indexes, in that order.
-    pub(crate) fn new(
-        form: Form,
-        null_is_default: bool,
-        columns: &[Column],
-        of: &[usize],
-        placeholder: &Placeholder,
-    ) -> Object {
-        let field = |(place, &index): (usize, &usize)| {
-            let column = &columns[index];
+    /// Of these columns, in that order.
+    pub(crate) fn new(form: Form, null_is_default: bool, columns: &[Column], placeholder: &Placeholder) -> Object {
+        let mut fields = Vec::with_capacity(columns.len());
+        let mut constant = b"{".to_vec();
+        for (index, column) in columns.iter().enumerate() {
+            constant.extend_from_slice(if index == 0 { b"" } else { b"," });
+            constant.extend_from_slice(&form.string(&column.name));
+            constant.push(b':');
+            if let Some(value) = column.constant(form) {
+                constant.extend_from_slice(&value);
+                continue;
+            }
             let null = column.null(form, null_is_default);
-            Field {
-                prefix: [if place == 0 { b"{" } else { b"," }, &*form.string(&column.name), b":"].concat(),
+            fields.push(Field {
+                prefix: std::mem::take(&mut constant),
                 column: index,
                 unchanged: column.unchanged(placeholder, form).unwrap_or_else(|| null.clone()),
                 null,
-            }
-        };
+            });
+        }
+        constant.push(b'}');
         Object {
             form,
-            fields: of.iter().enumerate().map(field).collect(),
+            fields,
+            end: constant,
         }
     }
 
@@ -87,9 +93,6 @@ impl Object {
 
     /// A tuple shorter than the table is taken as ending in NULLs.
     fn write_as<N: Notation>(&self, columns: &[Column], row: Row<'_>, out: &mut Vec<u8>) {
-        if self.fields.is_empty() {
-            out.push(b'{');
-        }
         for field in &self.fields {
             let column = &columns[field.column];
             let cell = row.cells.get(column.tuple_index).copied().unwrap_or(Cell::Null);
@@ -106,6 +109,6 @@ impl Object {
                 (Cell::Unchanged, _) => out.extend_from_slice(&field.unchanged),
             }
         }
-        out.push(b'}');
+        out.extend_from_slice(&self.end);
     }
 }

@@ -4,6 +4,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::ColumnMasks;
+
 /// What of the connector's configuration shapes records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventOptions {
@@ -33,6 +35,8 @@ pub struct EventOptions {
     pub propagated_columns: NamePattern,
     /// `datatype.propagate.source.type`, matched against `schema.table.type`.
     pub propagated_types: NamePattern,
+    /// `column.mask.*` and `column.truncate.*`, matched against `schema.table.column`.
+    pub masks: ColumnMasks,
 }
 
 impl EventOptions {
@@ -52,6 +56,7 @@ impl EventOptions {
             field_names: NameAdjustment::None,
             propagated_columns: NamePattern::default(),
             propagated_types: NamePattern::default(),
+            masks: ColumnMasks::new(),
         }
     }
 }

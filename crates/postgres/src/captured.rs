@@ -113,6 +113,7 @@ mod tests {
             table: "t".to_owned(),
             columns: names.iter().map(column).collect(),
             key: key.to_vec(),
+            key_only: Vec::new(),
         }
     }
 

@@ -32,6 +32,7 @@ pub(crate) fn merge(relation: &Relation<'_>, catalog: Option<&CatalogTable>) -> 
         table: relation.table.to_owned(),
         columns,
         key: key(relation, catalog),
+        key_only: Vec::new(),
     }
 }
 

@@ -97,6 +97,7 @@ impl CatalogTable {
             table: self.name.clone(),
             key: self.key.iter().map(place).collect::<Option<_>>().unwrap_or_default(),
             columns: self.columns.clone(),
+            key_only: Vec::new(),
         }
     }
 }

@@ -14,6 +14,7 @@ mod events;
 mod host;
 mod java;
 mod kind;
+mod masks;
 mod property;
 mod reference;
 mod replication;
