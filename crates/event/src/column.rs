@@ -139,6 +139,19 @@ impl Column {
         }
     }
 
+    /// The same of the stream for a comparison: a value that is nothing to anybody is not counted.
+    pub(crate) fn write_to_compare<N: Notation>(&self, text: &[u8], out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        let written = self.converter.write::<N>(text, out).is_ok();
+        out.truncate(if written { out.len() } else { start });
+        written
+    }
+
+    /// Whether null is a value of its own here.
+    pub(crate) fn is_nullable(&self) -> bool {
+        self.nullable
+    }
+
     /// What is delivered for NULL, for columns an old key does not have, and for what does not convert.
     pub(crate) fn null(&self, form: Form, null_is_default: bool) -> Vec<u8> {
         let constant = match (&self.default, self.nullable) {

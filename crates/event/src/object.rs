@@ -48,6 +48,17 @@ impl<'a> Row<'a> {
             from_snapshot: false,
         }
     }
+
+    /// A tuple shorter than the table is taken as ending in NULLs.
+    fn cell(&self, column: &Column) -> Cell<'a> {
+        let cell = self.cells.get(column.tuple_index).copied().unwrap_or(Cell::Null);
+        let before = self.before.and_then(|cells| cells.get(column.tuple_index)).copied();
+        match (cell, before) {
+            // PostgreSQL may have sent in the old row what it did not repeat in the new one.
+            (Cell::Unchanged, Some(Cell::Text(text))) => Cell::Text(text),
+            (cell, _) => cell,
+        }
+    }
 }
 
 impl Object {
@@ -91,24 +102,60 @@ impl Object {
         }
     }
 
-    /// A tuple shorter than the table is taken as ending in NULLs.
     fn write_as<N: Notation>(&self, columns: &[Column], row: Row<'_>, out: &mut Vec<u8>) {
         for field in &self.fields {
             let column = &columns[field.column];
-            let cell = row.cells.get(column.tuple_index).copied().unwrap_or(Cell::Null);
-            let before = row.before.and_then(|cells| cells.get(column.tuple_index)).copied();
             out.extend_from_slice(&field.prefix);
-            match (cell, before) {
-                // PostgreSQL may have sent in the old row what it did not repeat in the new one.
-                (Cell::Text(text), _) | (Cell::Unchanged, Some(Cell::Text(text))) => {
+            match row.cell(column) {
+                Cell::Text(text) => {
                     if !column.write::<N>(text, row.from_snapshot, out) {
                         out.extend_from_slice(&field.null);
                     }
                 }
-                (Cell::Null, _) => out.extend_from_slice(&field.null),
-                (Cell::Unchanged, _) => out.extend_from_slice(&field.unchanged),
+                Cell::Null => out.extend_from_slice(&field.null),
+                Cell::Unchanged => out.extend_from_slice(&field.unchanged),
             }
         }
         out.extend_from_slice(&self.end);
+    }
+
+    /// Whether two rows have the same values, as Debezium compares them: before null becomes a default. `scratch` is left as
+    /// it was.
+    pub(crate) fn is_same(&self, columns: &[Column], one: Row<'_>, other: Row<'_>, scratch: &mut Vec<u8>) -> bool {
+        match self.form {
+            Form::Json => self.is_same_as::<Json>(columns, one, other, scratch),
+            Form::JsonWithNumbers => self.is_same_as::<JsonWithNumbers>(columns, one, other, scratch),
+            Form::HeaderText => self.is_same_as::<HeaderText>(columns, one, other, scratch),
+        }
+    }
+
+    fn is_same_as<N: Notation>(&self, columns: &[Column], one: Row<'_>, other: Row<'_>, scratch: &mut Vec<u8>) -> bool {
+        let start = scratch.len();
+        let same = self.fields.iter().all(|field| {
+            let column = &columns[field.column];
+            let (one, other) = (one.cell(column), other.cell(column));
+            if one == other {
+                return true;
+            }
+            scratch.truncate(start);
+            field.write_to_compare::<N>(column, one, scratch);
+            let middle = scratch.len();
+            field.write_to_compare::<N>(column, other, scratch);
+            scratch[start..middle] == scratch[middle..]
+        });
+        scratch.truncate(start);
+        same
+    }
+}
+
+impl Field {
+    /// Nothing at all stands for null.
+    fn write_to_compare<N: Notation>(&self, column: &Column, cell: Cell<'_>, out: &mut Vec<u8>) {
+        match cell {
+            Cell::Unchanged => out.extend_from_slice(&self.unchanged),
+            Cell::Text(text) if column.write_to_compare::<N>(text, out) => {}
+            _ if column.is_nullable() => {}
+            _ => out.extend_from_slice(&self.null),
+        }
     }
 }

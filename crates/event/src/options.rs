@@ -11,12 +11,18 @@ use crate::ColumnMasks;
 pub struct EventOptions {
     /// `topic.prefix`.
     pub topic_prefix: String,
+    /// `topic.delimiter`.
+    pub topic_delimiter: String,
     /// `database.dbname`.
     pub database: String,
     /// `tombstones.on.delete`.
     pub tombstones_on_delete: bool,
     /// `skipped.operations`, as far as they are rows'.
     pub skipped: SkippedRecords,
+    /// `skip.messages.without.change`: updates that leave every delivered value as it was make no record.
+    pub skip_unchanged: bool,
+    /// `extended.headers.enabled`.
+    pub context_headers: bool,
     /// `unavailable.value.placeholder`: text, or bytes behind `hex:`.
     pub unavailable_value_placeholder: String,
     /// This start's run id, a UUID version 7 in text (header `__debezium.context.runId`).
@@ -44,9 +50,12 @@ impl EventOptions {
     pub fn new(topic_prefix: &str, database: &str, run_id: &str) -> EventOptions {
         EventOptions {
             topic_prefix: topic_prefix.to_owned(),
+            topic_delimiter: ".".to_owned(),
             database: database.to_owned(),
             tombstones_on_delete: true,
             skipped: SkippedRecords::default(),
+            skip_unchanged: false,
+            context_headers: true,
             unavailable_value_placeholder: "__debezium_unavailable_value".to_owned(),
             run_id: run_id.to_owned(),
             modes: ValueModes::default(),

@@ -40,6 +40,7 @@ pub struct Table {
     context: Arc<ContextHeaders>,
     tombstones: bool,
     skipped: SkippedRecords,
+    skip_unchanged: bool,
     warnings: Vec<String>,
 }
 
@@ -58,7 +59,7 @@ impl Table {
         let placeholder = Placeholder::new(&options.unavailable_value_placeholder);
         let object = |form, null_is_default, of: &[Column]| Object::new(form, null_is_default, of, &placeholder);
         let (keys, values) = (options.key_converter, options.value_converter);
-        let topic = topic_name(&options.topic_prefix, &description.schema, &description.table);
+        let topic = topic_name(options, &description.schema, &description.table);
         Table {
             value: object(Form::of_json(values), values.null_is_default, &columns),
             key: object(Form::of_json(keys), keys.null_is_default, &key_columns),
@@ -69,6 +70,7 @@ impl Table {
             context: Arc::new(ContextHeaders::new(options)),
             tombstones: options.tombstones_on_delete,
             skipped: options.skipped,
+            skip_unchanged: options.skip_unchanged,
             warnings: warnings(&description, (&columns, &key_columns), types, options),
             columns,
             key_columns,
@@ -171,9 +173,18 @@ impl Writer<'_> {
             }
             (old_key, new_key) => {
                 self.out.cut(old_key);
+                if self.table.skip_unchanged && self.is_unchanged(before, after) {
+                    return self.out.cut(new_key);
+                }
                 self.record(new_key, Some(before), Some(after), Letter::Update, None);
             }
         }
+    }
+
+    /// Whether both rows are delivered alike.
+    fn is_unchanged(&mut self, before: Row<'_>, after: Row<'_>) -> bool {
+        let table = self.table;
+        table.value.is_same(&table.columns, before, after, self.out.arena())
     }
 
     fn delete(&mut self, old: Row<'_>) {

@@ -349,14 +349,16 @@ fn reuse<'to>(mut cells: Vec<Cell<'_>>) -> Vec<Cell<'to>> {
 }
 
 /// `COPY table`, not `COPY (SELECT …)`: the same text without an executor in between, and without the rows of tables
-/// that inherit from it, which come under their own name. A partitioned table has no rows but its partitions'.
-fn copy_statement(table: &Table, partitioned: bool) -> String {
+/// that inherit from it, which come under their own name. A partitioned table has no rows but its partitions', and generated
+/// columns can only be selected.
+fn copy_statement(table: &Table, partitioned: bool, generated: bool) -> String {
     let name = qualified(&table.description.schema, &table.description.table);
     let columns = table.description.columns.iter();
     let columns: Vec<String> = columns.map(|column| identifier(&column.name)).collect();
     let columns = columns.join(", ");
     match (partitioned, columns.is_empty()) {
         (true, _) => format!("COPY (SELECT {columns} FROM {name}) TO STDOUT"),
+        (false, false) if generated => format!("COPY (SELECT {columns} FROM ONLY {name}) TO STDOUT"),
         (false, true) => format!("COPY {name} TO STDOUT"),
         (false, false) => format!("COPY {name} ({columns}) TO STDOUT"),
     }
@@ -425,12 +427,13 @@ async fn describe(
         .collect();
     let mut described = Vec::with_capacity(read.len());
     for table in tables::describe(reader, &oids).await.map_err(failed)? {
-        let (description, _) = without_columns(table.description(), &start.config.columns);
+        let (description, _) = without_columns(table.description(&start.config.keys), &start.config.columns);
+        let is_generated = !table.generated.is_empty();
         let table = Table::compile(description, types, &start.options);
         let (schema, name) = (&table.description.schema, &table.description.table);
         let statement = match start.config.snapshot.statement(schema, name) {
             Some(select) => override_statement(reader, &table, select).await?,
-            None => copy_statement(&table, roots.contains(&table.description.oid)),
+            None => copy_statement(&table, roots.contains(&table.description.oid), is_generated),
         };
         described.push((Arc::new(table), statement));
     }

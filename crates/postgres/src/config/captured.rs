@@ -88,6 +88,11 @@ impl Patterns {
         Patterns(compile_list(&shown_name(property), list, errors))
     }
 
+    /// The list in a text that is not a property's whole value.
+    pub(super) fn of(property: &str, list: &str, errors: &mut Vec<String>) -> Patterns {
+        Patterns(compile_list(property, list, errors))
+    }
+
     pub(super) fn match_any(&self, name: &str) -> bool {
         self.place(name).is_some()
     }

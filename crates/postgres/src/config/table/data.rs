@@ -183,13 +183,7 @@ pub(super) const DATA: &[Property] = &[
         Rare,
         NotYetHarmless("schemas come without the columns' comments"),
     ),
-    declare(
-        "extended.headers.enabled",
-        Switch,
-        Some("true"),
-        Often,
-        NotYet("records would have Debezium's context headers all the same"),
-    ),
+    declare("extended.headers.enabled", Switch, Some("true"), Often, Honoured),
     declare(
         "event.processing.failure.handling.mode",
         Words(&["fail", "warn", "skip", "ignore"]),
