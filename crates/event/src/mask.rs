@@ -97,7 +97,8 @@ impl HashAlgorithm {
     }
 }
 
-/// Which columns are masked, each property with the pattern of its columns; of several the first counts.
+/// Which columns are masked, each property with the pattern of its columns; of several the first counts, so those that only
+/// cut come last.
 pub type ColumnMasks = Vec<(NamePattern, Mask)>;
 
 /// A column's mask, with what it depends on besides.
@@ -120,10 +121,7 @@ impl<'a> Masked<'a> {
     ) -> Option<Masked<'a>> {
         let column = &table.columns[index];
         let name = format!("{}.{}.{}", table.schema, table.table, column.name);
-        let named = options.masks.iter().filter(|(pattern, _)| pattern.matches(&name));
-        let mask = named
-            .map(|(_, mask)| mask)
-            .min_by_key(|mask| matches!(mask, Mask::Cut(_)))?;
+        let (_, mask) = options.masks.iter().find(|(pattern, _)| pattern.matches(&name))?;
         let length = |reader| source_type::length_and_scale(column, types, reader).0;
         Some(Masked {
             mask,
