@@ -45,10 +45,14 @@ pub(crate) async fn ensure(
         }
         (PublicationMode::Filtered, None) => {
             refuse_without_identity(name, captured.iter().copied())?;
+            // Of unlogged tables alone: there is nothing to publish yet.
+            let tables = match captured.is_empty() {
+                true => String::new(),
+                false => format!(" FOR TABLE {}", table_list(captured)),
+            };
             Some(format!(
-                "CREATE PUBLICATION {} FOR TABLE {}{}",
+                "CREATE PUBLICATION {}{tables}{}",
                 identifier(name),
-                table_list(captured),
                 with(config)
             ))
         }
@@ -199,7 +203,7 @@ fn alter(
     }
     let is_new = |table: &&ListedTable| !found.tables.contains(&table.id());
     let added: Vec<&ListedTable> = captured.iter().copied().filter(is_new).collect();
-    if added.is_empty() && found.tables.len() == captured.len() {
+    if captured.is_empty() || added.is_empty() && found.tables.len() == captured.len() {
         return Ok(None);
     }
     refuse_without_identity(name, added.iter().copied())?;

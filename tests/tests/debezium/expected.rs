@@ -53,6 +53,8 @@ pub(crate) const EXPECTED: &[Entry] = &[
     Entry::new("fails_timetz", "*", FAILED, "timetz-seconds"),
     Entry::new("fails_timetz", "*", "extra", "timetz-seconds"),
     Entry::new("headers_off", "by_index", "*", "index-identity-key"),
+    Entry::new("fails_unlogged", "*", FAILED, "unlogged-published"),
+    Entry::new("fails_unlogged", "*", "extra", "unlogged-published"),
     Entry::new("identities", "by_index", "*", "index-identity-key"),
     Entry::new("inheritance", "parent", "missing", "inheritance-snapshot").only(Origin::Snapshot),
     Entry::new("inheritance", "parent", "source.snapshot", "inheritance-snapshot").only(Origin::Snapshot),

@@ -127,3 +127,53 @@ async fn a_chosen_key_that_the_rows_leave_out_is_the_key_of_the_view() -> Result
     assert_eq!(rows[r#"{"k":"c"}"#]["id"], 30);
     Ok(())
 }
+
+/// Nothing can be published of it, and `filtered` publishes nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlogged_table_alone_is_read_and_told_to_be_still() -> Result<()> {
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = postgres.connect().await?;
+    database
+        .batch_execute("CREATE UNLOGGED TABLE t (id bigint PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'x')")
+        .await?;
+    let mut rowcast = Rowcast::new(&postgres, "public.t")?;
+    for _ in 0..2 {
+        rowcast.start_ready().await?;
+        let told = rowcast.logged(|line| line.contains("unlogged")).await?;
+        assert!(told.contains("WARN") && told.contains("public.t"), "{told}");
+        let mut client = Connection::open(rowcast.address()).await?;
+        client.subscribe("t", true, None).await?;
+        let heard = heard_until(&mut client, r#""type":"live""#).await?;
+        assert!(heard.contains(r#"{"id":1,"v":"x"}"#), "{heard}");
+        rowcast.terminate().await?;
+    }
+    Ok(())
+}
+
+/// PostgreSQL 18 can publish stored ones, and has virtual ones, which it can only compute.
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_columns_come_as_far_as_the_server_sends_them() -> Result<()> {
+    let postgres = Postgres::start(Version::Newest)?;
+    let database = postgres.connect().await?;
+    database
+        .batch_execute(
+            "CREATE TABLE t (id bigint PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED, \
+             thrice int GENERATED ALWAYS AS (n * 3) VIRTUAL); INSERT INTO t VALUES (1, 1); \
+             CREATE PUBLICATION generated FOR TABLE t WITH (publish_generated_columns = stored)",
+        )
+        .await?;
+    let mut rowcast = Rowcast::new(&postgres, "public.t")?;
+    rowcast.set("publication.name", "generated");
+    rowcast.set("publication.autocreate.mode", "disabled");
+    rowcast.start_ready().await?;
+    let mut client = Connection::open(rowcast.address()).await?;
+    client.subscribe("t", true, None).await?;
+    let heard = heard_until(&mut client, r#""type":"live""#).await?;
+    assert!(heard.contains(r#"{"id":1,"n":1,"twice":2,"thrice":3}"#), "{heard}");
+    database
+        .batch_execute("INSERT INTO t VALUES (2, 2); UPDATE t SET n = 5 WHERE id = 1")
+        .await?;
+    let heard = heard_until(&mut client, r#"{"id":1,"n":5,"twice":10}"#).await?;
+    assert!(heard.contains(r#"{"id":2,"n":2,"twice":4}"#), "{heard}");
+    Ok(())
+}
