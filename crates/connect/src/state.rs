@@ -94,7 +94,7 @@ pub(crate) struct StateStore {
     other_topic: String,
     key: Vec<u8>,
     published_key: Vec<u8>,
-    topic_prefix: String,
+    topic_start: String,
 }
 
 impl StateStore {
@@ -116,7 +116,7 @@ impl StateStore {
             other_topic,
             key,
             published_key,
-            topic_prefix: config.topic_prefix.clone(),
+            topic_start: config.topic_start.clone(),
         }
     }
 
@@ -204,11 +204,7 @@ impl StateStore {
 
     /// The topics this connector writes: those under its prefix.
     pub(crate) fn topics(&self) -> Result<Vec<TopicInfo>, LogError> {
-        let under_prefix = |name: &str| {
-            name.strip_prefix(self.topic_prefix.as_str())
-                .is_some_and(|rest| rest.starts_with('.'))
-                && !name.starts_with("__")
-        };
+        let under_prefix = |name: &str| name.starts_with(self.topic_start.as_str()) && !name.starts_with("__");
         let mut topics = self.log().find_topics()?;
         topics.retain(|topic| under_prefix(&topic.name));
         Ok(topics)

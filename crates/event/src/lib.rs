@@ -25,6 +25,7 @@
 //!     table: "orders".into(),
 //!     columns: vec![id],
 //!     key: vec![0],
+//!     key_only: Vec::new(),
 //! };
 //! let options = EventOptions::new("orders", "orders_db", "01a20628-5c5b-7786-839f-fdc321293bb9");
 //! let table = Table::compile(description, &TypeCatalog::default(), &options);
@@ -56,6 +57,7 @@ mod description;
 mod headers;
 mod json;
 mod lsn;
+mod mask;
 mod names;
 mod notation;
 mod object;
@@ -78,6 +80,7 @@ pub use change::{Cell, Change, OldRow, Operation, Origin, SnapshotMarker};
 pub use column::ConversionFailures;
 pub use description::{ColumnDescription, TableDescription};
 pub use lsn::{Lsn, LsnParseError};
+pub use mask::{ColumnMasks, Hash, HashAlgorithm, Mask};
 pub use options::{
     BinaryMode, DecimalMode, EventOptions, HstoreMode, IntervalMode, JsonConverter, NameAdjustment, NamePattern,
     SkippedRecords, TimeMode, ValueModes,

@@ -354,19 +354,19 @@ fn reuse<'to>(mut cells: Vec<Cell<'_>>) -> Vec<Cell<'to>> {
 }
 
 /// `COPY table`, not `COPY (SELECT …)`: the same text without an executor in between, and without the rows of tables
-/// that inherit from it, which come under their own name. A partitioned table has no rows but its partitions'; and of one
-/// with a row filter only some are published.
-fn copy_statement(table: &Table, partitioned: bool, published: Option<&str>) -> String {
+/// that inherit from it, which come under their own name. A partitioned table has no rows but its partitions', of one with a
+/// row filter only some are published, and generated columns can only be selected.
+fn copy_statement(table: &Table, partitioned: bool, generated: bool, published: Option<&str>) -> String {
     let name = qualified(&table.description.schema, &table.description.table);
     let columns = table.description.columns.iter();
     let columns: Vec<String> = columns.map(|column| identifier(&column.name)).collect();
     let columns = columns.join(", ");
     let only = if partitioned { "" } else { "ONLY " };
-    match (partitioned, published, columns.is_empty()) {
-        (_, Some(rows), _) => format!("COPY (SELECT {columns} FROM {only}{name} WHERE {rows}) TO STDOUT"),
-        (true, None, _) => format!("COPY (SELECT {columns} FROM {name}) TO STDOUT"),
-        (false, None, true) => format!("COPY {name} TO STDOUT"),
-        (false, None, false) => format!("COPY {name} ({columns}) TO STDOUT"),
+    let condition = published.map_or_else(String::new, |rows| format!(" WHERE {rows}"));
+    match (partitioned || generated || published.is_some(), columns.is_empty()) {
+        (true, _) => format!("COPY (SELECT {columns} FROM {only}{name}{condition}) TO STDOUT"),
+        (false, true) => format!("COPY {name} TO STDOUT"),
+        (false, false) => format!("COPY {name} ({columns}) TO STDOUT"),
     }
 }
 
@@ -439,7 +439,8 @@ async fn describe(
     for mut table in tables::describe(reader, &oids).await.map_err(failed)? {
         let published = narrowed.get(&table.oid).cloned().unwrap_or_default();
         published.narrow(&mut table);
-        let (description, _) = without_columns(table.description(), &start.config.columns);
+        let (description, _) = without_columns(table.description(&start.config.keys), &start.config.columns);
+        let is_generated = !table.generated.is_empty();
         let table = Table::compile(description, types, &start.options);
         let (schema, name) = (&table.description.schema, &table.description.table);
         let statement = match start.config.snapshot.statement(schema, name) {
@@ -447,6 +448,7 @@ async fn describe(
             None => copy_statement(
                 &table,
                 roots.contains(&table.description.oid),
+                is_generated,
                 published.rows.as_deref(),
             ),
         };

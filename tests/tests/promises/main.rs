@@ -4,6 +4,7 @@
 //! each is explained where it is tested.
 
 mod clients;
+mod columns;
 mod crash_postgres;
 mod demo;
 mod encodings;

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use rowcast_event::ColumnDescription;
+
 use super::tables::CatalogTable;
 use crate::{
     connection::{Connection, error::ConnectionError},
@@ -60,7 +62,15 @@ impl Narrowed {
     /// Takes the columns out of the table's description that the stream will not have, as RELATION messages leave them out.
     pub(crate) fn narrow(&self, table: &mut CatalogTable) {
         if let Some(published) = &self.columns {
-            table.columns.retain(|column| published.contains(&column.name));
+            let is_published = |column: &ColumnDescription| published.contains(&column.name);
+            table.generated.retain(|&place| is_published(&table.columns[place]));
+            for place in &mut table.generated {
+                *place = table.columns[..*place]
+                    .iter()
+                    .filter(|column| is_published(column))
+                    .count();
+            }
+            table.columns.retain(is_published);
             table.key.retain(|name| published.contains(name));
         }
     }

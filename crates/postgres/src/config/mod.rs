@@ -13,7 +13,9 @@ mod document;
 mod events;
 mod host;
 mod java;
+mod keys;
 mod kind;
+mod masks;
 mod property;
 mod reference;
 mod replication;
@@ -32,6 +34,7 @@ pub use columns::CapturedColumns;
 pub use creation::{TopicGroups, TopicSettings};
 use document::Findings;
 pub use host::refused_address;
+pub use keys::MessageKeys;
 pub use kind::Kind;
 pub use property::{Importance, Property, Status};
 pub use reference::reference;
@@ -53,6 +56,8 @@ pub struct ConnectorConfig {
     pub name: String,
     /// `topic.prefix`.
     pub topic_prefix: String,
+    /// It and `topic.delimiter`: what the name of every table's topic begins with.
+    pub topic_start: String,
     /// `database.hostname`: a name or an address. What a name resolves to is checked by [`refused_address`].
     pub host: String,
     /// `database.port`.
@@ -79,6 +84,8 @@ pub struct ConnectorConfig {
     pub tables: CapturedTables,
     /// The include and exclude lists of columns.
     pub columns: CapturedColumns,
+    /// `message.key.columns`.
+    pub keys: MessageKeys,
     /// `topic.creation.*`.
     pub topic_groups: TopicGroups,
     /// `skipped.operations`.
@@ -122,6 +129,7 @@ impl ConnectorConfig {
             snapshot: SnapshotOptions::compile(values, &mut findings),
             replication: ReplicationOptions::compile(values, &mut findings),
             events: events::compile(values, &mut findings.errors),
+            keys: MessageKeys::compile(values, &mut findings.errors),
         };
         match (tables, columns) {
             (Some(tables), Some(columns)) if findings.errors.is_empty() => {
@@ -144,11 +152,13 @@ impl ConnectorConfig {
             snapshot,
             replication,
             events,
+            keys,
         } = compiled;
         let text = |name| values.text(name).to_owned();
         Self {
             name: text("name"),
             topic_prefix: text("topic.prefix"),
+            topic_start: text("topic.prefix") + values.text("topic.delimiter"),
             host: host::without_brackets(values.text("database.hostname")).to_owned(),
             port: u16::try_from(values.whole("database.port")).expect("the kind's bounds are a port's"),
             user: text("database.user"),
@@ -164,6 +174,7 @@ impl ConnectorConfig {
             replication,
             tables,
             columns,
+            keys,
             topic_groups,
             skipped_operations: SkippedOperations::build(values),
             skipped_operations_given: values.given("skipped.operations").is_some(),
@@ -208,6 +219,7 @@ struct Compiled {
     snapshot: SnapshotOptions,
     replication: ReplicationOptions,
     events: EventOptions,
+    keys: MessageKeys,
 }
 
 /// How the connection is encrypted, and whom it trusts.

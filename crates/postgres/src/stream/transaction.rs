@@ -116,10 +116,11 @@ impl Transactions {
         if current.commit_lsn != commit_lsn {
             return Err(OutOfOrder("a commit's LSN is not the one its transaction began with"));
         }
+        // As in Debezium, that of a transaction of which nothing is delivered, too: of skipped operations, of other tables.
+        self.last_commit_lsn = Some(end_lsn);
         if !current.announced {
             return Ok(Ended::Nothing(end_lsn));
         }
-        self.last_commit_lsn = Some(end_lsn);
         Ok(Ended::Whole(TransactionMark {
             commit_lsn,
             end_lsn,
@@ -186,13 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_without_captured_rows_is_not_announced_and_not_the_last_commit() {
+    fn a_transaction_without_captured_rows_is_not_announced_but_the_last_commit() {
         let mut transactions = Transactions::after(None);
         assert_eq!(whole(&mut transactions, 100, 140).last_commit_lsn, None);
         transactions.begin(Lsn(200), 0, 8).expect("in order");
         transactions.skip_row().expect("in order");
         assert_eq!(transactions.commit(Lsn(200), Lsn(240)), Ok(Ended::Nothing(Lsn(240))));
-        assert_eq!(whole(&mut transactions, 300, 340).last_commit_lsn, Some(Lsn(140)));
+        assert_eq!(whole(&mut transactions, 300, 340).last_commit_lsn, Some(Lsn(240)));
     }
 
     #[test]
