@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 /// Debezium's envelope, as far as it tells what happened and where in the source.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct Envelope<'a> {
     #[serde(borrow, default)]
     pub(crate) op: Option<Cow<'a, str>>,
@@ -17,7 +17,7 @@ pub(crate) struct Envelope<'a> {
 /// Of a record's `source` block, its place in the source.
 #[derive(Clone, Copy, Deserialize)]
 pub(crate) struct SourceBlock {
-    /// Not there in a snapshot's rows.
+    /// Not there in what is part of no transaction, and in rows that a standby gave.
     #[serde(rename = "txId")]
     pub(crate) xid: Option<u32>,
     /// Written as a Java long.

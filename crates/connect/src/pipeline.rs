@@ -3,12 +3,13 @@
 //! Owns the connector's appender for the life of the process, so that a transaction which a broken connection cut in
 //! two goes on where it stopped. Knows nothing of why a connection ended; `connector.rs` decides what happens then.
 
+mod beside;
+mod filled;
+
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use rowcast_event::{Change, EncodedRecords, Lsn, Table, TransactionMark};
-use rowcast_log::{
-    Appender, FlushSeq, Log, LogError, Memory, NewRecord, Offset, TopicPartition, Visibility, WriterId, partition_of,
-};
+use rowcast_event::{Change, EncodedRecords, Lsn, Origin, Table, TransactionMark};
+use rowcast_log::{Appender, FlushSeq, Log, LogError, Memory, NewRecord, Offset, TopicPartition, Visibility, WriterId};
 use rowcast_postgres::{ConnectorConfig, Stream, StreamEvent};
 use tokio::sync::watch;
 
@@ -16,28 +17,26 @@ use crate::{
     ConnectMetrics, ConnectorError,
     clock::now_ns,
     confirm::{Confirmation, IdlePosition},
-    held::Held,
     metadata::{MetadataTopics, stopped},
     own::Own,
-    parts,
     progress::{Progress, at},
     schemas::Schemas,
-    state::{State, StateStore, last_mark},
+    state::{State, StateStore},
     stop::told_to_stop,
     topics::Topics,
-    under_way::UnderWay,
+    under_way::{Of, UnderWay},
 };
+use beside::Beside;
+use filled::{Appended, Filled};
 
 /// Bytes encoded since the last flush after which one is due although more is waiting to be read.
 ///
 /// The stream says "idle" whenever its read buffer (some hundred KiB) is used up, so this is met only by rows larger than that buffer.
 const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Where records of one table go.
+/// A table whose records go to its topic.
 struct Route {
     table: Arc<Table>,
-    /// Of the table's topic, in order.
-    partitions: Vec<TopicPartition>,
     /// True until the shape of this table version is published.
     unpublished: bool,
 }
@@ -56,8 +55,9 @@ pub(crate) struct Pipeline {
     topics: Topics,
     /// By table oid. Bounded by the tables of the database.
     routes: HashMap<u32, Route>,
-    /// By topic, then by partition: survives table versions and connections.
-    held: HashMap<Arc<str>, Vec<Held>>,
+    /// By topic: survives table versions and connections.
+    filled: HashMap<Arc<str>, Filled>,
+    beside: Beside,
     encoded: EncodedRecords,
     unflushed_bytes: usize,
     /// Something was appended or committed since the last flush.
@@ -98,7 +98,8 @@ impl Pipeline {
             log,
             appender,
             routes: HashMap::new(),
-            held: HashMap::new(),
+            filled: HashMap::new(),
+            beside: Beside::new(config),
             encoded: EncodedRecords::default(),
             unflushed_bytes: 0,
             dirty: false,
@@ -222,6 +223,7 @@ impl Pipeline {
         match event {
             StreamEvent::Change(table, change) => self.append(table, &change).await?,
             StreamEvent::Begin { .. } => self.confirmation.begin(),
+            StreamEvent::Message(message) => self.append_message(&message).await?,
             StreamEvent::Commit(mark) => self.commit(mark)?,
             StreamEvent::Table(table) => self.route(table).await?,
             StreamEvent::Keepalive {
@@ -244,51 +246,10 @@ impl Pipeline {
         for warning in table.warnings() {
             tracing::warn!(table = %table.topic, "{warning}");
         }
-        let partitions = self.topics.open(&table.topic).await?.all();
-        if !self.held.contains_key(&table.topic) {
-            let mut held = Vec::with_capacity(partitions.len());
-            for partition in &partitions {
-                held.push(self.find_held(partition)?);
-            }
-            self.held.insert(table.topic.clone(), held);
-        }
+        self.fill(&table.topic).await?;
         let unpublished = self.schemas.is_news(&table);
-        self.routes.insert(
-            table.description.oid,
-            Route {
-                table,
-                partitions,
-                unpublished,
-            },
-        );
+        self.routes.insert(table.description.oid, Route { table, unpublished });
         Ok(())
-    }
-
-    /// What a partition holds from before this pipeline.
-    fn find_held(&mut self, partition: &TopicPartition) -> Result<Held, LogError> {
-        // What ends where the confirmed position is, begins to commit before it.
-        let confirmed = Some(Lsn(self.beginning.confirmed.saturating_sub(1)));
-        Ok(match self.memory {
-            Memory::Position => {
-                let committed = last_mark(&*self.log, partition)?.map(|mark| mark.commit_lsn);
-                if committed.is_none() {
-                    // A table that has no rows is shown as empty once its first transaction has ended, and not before.
-                    self.appender.include(partition)?;
-                }
-                Held::up_to(committed)
-            }
-            Memory::Flush => {
-                let mark = self.beginning.mark.map(TransactionMark::from);
-                Held::up_to(confirmed.max(mark.map(|mark| mark.commit_lsn)))
-            }
-            Memory::Records => {
-                let from = self.beginning.offsets.get(&*partition.topic);
-                let from = from.and_then(|offsets| offsets.get(partition.partition as usize));
-                let (parts, end) = parts::read(&*self.log, partition, Offset(from.copied().unwrap_or(0)))?;
-                self.appender.expect_end(partition, end)?;
-                Held::with_parts(confirmed, parts)
-            }
-        })
     }
 
     /// Encodes a change and appends the records that its partition does not hold yet.
@@ -312,50 +273,38 @@ impl Pipeline {
     /// Whether the whole transaction is in the table's partitions already: then nothing of it needs encoding.
     fn holds(&self, oid: u32, commit_lsn: Lsn) -> bool {
         let route = self.routes.get(&oid).expect("a table is announced before its changes");
-        commit_lsn <= self.committed || self.held[&route.table.topic].iter().all(|held| held.holds(commit_lsn))
+        commit_lsn <= self.committed || self.filled[&route.table.topic].holds(commit_lsn)
     }
 
     /// Whether any of the encoded records is to be appended.
     fn wants_any(&self, oid: u32, change: &Change<'_>) -> bool {
-        let mut held = self.held[&self.routes[&oid].table.topic].clone();
-        let mut any = false;
-        self.encoded.for_each(|record| {
-            let partition = partition_of(record.key, held.len() as u32) as usize;
-            any |= held[partition].wants(change.position.commit_lsn, &change.origin);
-        });
-        any
+        let filled = &self.filled[&self.routes[&oid].table.topic];
+        filled.wants_any(&self.encoded, change.position.commit_lsn, &change.origin)
     }
 
     /// Appends what was encoded, as far as the partitions lack it, and tells whether they lacked anything.
     fn append_encoded(&mut self, oid: u32, change: &Change<'_>, now_ns: i64) -> Result<bool, LogError> {
         let route = self.routes.get(&oid).expect("a table is announced before its changes");
-        let held = self
-            .held
-            .get_mut(&route.table.topic)
-            .expect("a route has its held position");
-        let (appender, under_way) = (&mut self.appender, &mut self.under_way);
-        let (mut appended, mut bytes, mut outcome) = (0, 0, Ok(()));
-        self.encoded.for_each(|record| {
-            let partition = partition_of(record.key, held.len() as u32) as usize;
-            if outcome.is_err() || !held[partition].wants(change.position.commit_lsn, &change.origin) {
-                return;
-            }
-            let (key, value) = (record.key, record.value);
-            let new = NewRecord {
-                timestamp_ms: now_ns / 1_000_000,
-                key,
-                value,
-                headers: record.headers,
-            };
-            under_way.append(change.position.commit_lsn, change.origin.xid);
-            outcome = appender.append(&route.partitions[partition], new);
-            appended += 1;
-            bytes += value.map_or(0, <[u8]>::len);
-        });
-        self.unflushed_bytes += bytes;
-        self.dirty |= appended > 0;
-        self.metrics.records.inc_by(appended);
-        outcome.map(|()| appended > 0)
+        let filled = self.filled.get_mut(&route.table.topic).expect("a route has its topic");
+        let place = (change.position.commit_lsn, &change.origin);
+        let (appender, under_way) = (&mut *self.appender, &mut self.under_way);
+        let appended = filled.append(&self.encoded, place, now_ns, appender, under_way);
+        self.count(appended)
+    }
+
+    /// The same for records that are no table's.
+    fn append_beside(&mut self, topic: &str, place: (Lsn, &Origin), now_ns: i64) -> Result<bool, LogError> {
+        let filled = self.filled.get_mut(topic).expect("it is opened before its records");
+        let (appender, under_way) = (&mut *self.appender, &mut self.under_way);
+        let appended = filled.append(&self.encoded, place, now_ns, appender, under_way);
+        self.count(appended)
+    }
+
+    fn count(&mut self, appended: Appended) -> Result<bool, LogError> {
+        self.unflushed_bytes += appended.bytes;
+        self.dirty |= appended.records > 0;
+        self.metrics.records.inc_by(appended.records);
+        appended.outcome.map(|()| appended.records > 0)
     }
 
     /// The records of the change that was appended last.
@@ -370,9 +319,8 @@ impl Pipeline {
 
     /// The partitions of a table's topic.
     pub(crate) fn partitions(&self, oid: u32) -> Vec<TopicPartition> {
-        self.routes
-            .get(&oid)
-            .map_or_else(Vec::new, |route| route.partitions.clone())
+        let route = self.routes.get(&oid);
+        route.map_or_else(Vec::new, |route| self.filled[&route.table.topic].partitions.clone())
     }
 
     /// Says that a key has no row any more. Part of what ends with the next mark.
@@ -388,7 +336,7 @@ impl Pipeline {
             value: None,
             headers: &[],
         };
-        self.under_way.append(commit_lsn, None);
+        self.under_way.append(commit_lsn, Of::Snapshot);
         self.appender.append(partition, tombstone)?;
         self.unflushed_bytes += key.len();
         self.dirty = true;
@@ -401,7 +349,7 @@ impl Pipeline {
         let route = self.routes.get_mut(&oid).expect("only routed tables are published");
         route.unpublished = false;
         let appender = &mut self.appender;
-        let from: Vec<Offset> = route
+        let from: Vec<Offset> = self.filled[&route.table.topic]
             .partitions
             .iter()
             .map(|partition| appender.next_offset(partition))
@@ -411,7 +359,7 @@ impl Pipeline {
 
     /// The transaction is whole: its mark follows its records in every partition they went to.
     pub(crate) fn commit(&mut self, mark: TransactionMark) -> Result<(), LogError> {
-        self.confirmation.commit(mark.end_lsn);
+        self.confirmation.commit(mark);
         self.wal_end = self.wal_end.max(mark.end_lsn);
         // A replayed one: the appender may hold the beginning of a later transaction, which this mark must not end.
         if mark.commit_lsn <= self.committed {
@@ -488,22 +436,6 @@ impl Pipeline {
         Ok(())
     }
 
-    /// After a snapshot: everything so far lies below these offsets.
-    pub(crate) fn note_ends(&mut self, state: &mut State) -> Result<(), LogError> {
-        if self.memory != Memory::Records {
-            return Ok(());
-        }
-        for route in self.routes.values() {
-            let mut ends = Vec::with_capacity(route.partitions.len());
-            for partition in &route.partitions {
-                ends.push(self.appender.next_offset(partition)?.0);
-            }
-            state.offsets.insert(route.table.topic.to_string(), ends);
-        }
-        self.beginning = state.clone();
-        Ok(())
-    }
-
     /// What another capture wrote down after `state` was read and before the slot was ours belongs to the beginning.
     pub(crate) fn begin_after(&mut self, known: &State, state: &mut State) {
         state.confirmed = state.confirmed.max(known.confirmed);
@@ -554,8 +486,8 @@ impl Pipeline {
         self.wal_end = self.wal_end.max(wal_end);
         let now = Instant::now();
         if stream.is_proven() && self.confirmation.idle(position, now) {
-            state.confirmed = wal_end.0;
-            self.write_idle(store, state).await?;
+            state.confirm(wal_end, stream.last());
+            self.write_idle(store, state, stream.last()).await?;
             self.confirmation.idle_written(wal_end, now);
             stream.confirm(wal_end).await?;
         }
@@ -563,8 +495,13 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn write_idle(&mut self, store: &StateStore, state: &mut State) -> Result<(), ConnectorError> {
-        if !self.progress.confirm_own(Lsn(state.confirmed)) {
+    async fn write_idle(
+        &mut self,
+        store: &StateStore,
+        state: &mut State,
+        last: Option<TransactionMark>,
+    ) -> Result<(), ConnectorError> {
+        if !self.progress.confirm_own(Lsn(state.confirmed), last) {
             return Ok(store.save(state).await?);
         }
         let flush = self.flush(Visibility::Now)?;
@@ -579,7 +516,7 @@ impl Pipeline {
 
     /// A new connection sends again what was not confirmed.
     pub(crate) fn start_over(&mut self, confirmed: Lsn) {
-        self.held.values_mut().flatten().for_each(Held::rewind);
+        self.filled.values_mut().for_each(Filled::rewind);
         self.confirmation.reconnected(confirmed);
         self.wal_end = self.wal_end.max(confirmed);
     }

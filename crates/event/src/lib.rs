@@ -56,6 +56,7 @@ mod description;
 mod headers;
 mod json;
 mod lsn;
+mod message;
 mod names;
 mod notation;
 mod object;
@@ -78,6 +79,7 @@ pub use change::{Cell, Change, OldRow, Operation, Origin, SnapshotMarker};
 pub use column::ConversionFailures;
 pub use description::{ColumnDescription, TableDescription};
 pub use lsn::{Lsn, LsnParseError};
+pub use message::{LogicalMessage, MessageEncoder};
 pub use options::{
     BinaryMode, DecimalMode, EventOptions, HstoreMode, IntervalMode, JsonConverter, NameAdjustment, NamePattern,
     SkippedRecords, TimeMode, ValueModes,

@@ -201,7 +201,7 @@ impl Writer<'_> {
             key,
             value,
             other_key,
-            context: self.context,
+            context: Some(self.context),
         });
     }
 
@@ -211,7 +211,7 @@ impl Writer<'_> {
                 key,
                 value: None,
                 other_key,
-                context: self.context,
+                context: Some(self.context),
             });
         }
     }

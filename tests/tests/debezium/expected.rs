@@ -114,9 +114,7 @@ pub(crate) const EXPECTED: &[Entry] = &[
     Entry::new("unmapped_hex", "t", "column prices", "array-null-element"),
 ];
 
-const NO_MESSAGES: &str = "pg_logical_emit_message makes no records";
 const KEY_LEFT_OUT: &str = "a key column that column.include.list or column.exclude.list leaves out stays in the row";
-const LAST_COMMIT: &str = "a message outside of transactions counts as the last commit";
 const GENERATED: &str = "the snapshot has no generated columns";
 
 /// Where ours is not there yet.
@@ -134,20 +132,6 @@ pub(crate) const PENDING: &[Entry] = &[
     Entry::new("generated", "t", "schema.before", GENERATED).only(Origin::Snapshot),
     Entry::new("generated", "t", "schema.after", GENERATED).only(Origin::Snapshot),
     Entry::new("heartbeats", "*", "missing", "there are no heartbeats"),
-    Entry::new("messages", "message", "missing", NO_MESSAGES),
-    Entry::new("messages", "t", "source.sequence", LAST_COMMIT),
-    Entry::new("messages_excluded", "message", "missing", NO_MESSAGES),
-    Entry::new("messages_excluded", "t", "source.sequence", LAST_COMMIT),
-    Entry::new("messages_hex", "message", "missing", NO_MESSAGES),
-    Entry::new("messages_hex", "t", "source.sequence", LAST_COMMIT),
-    Entry::new("messages_included", "message", "missing", NO_MESSAGES),
-    Entry::new("messages_included", "t", "source.sequence", LAST_COMMIT),
-    Entry::new(
-        "restarted",
-        "differential.marker",
-        "source.sequence",
-        "the last commit before a restart is not known",
-    ),
     Entry::new(
         "snapshot_always",
         "*",

@@ -275,7 +275,7 @@ impl Connector {
         }
         state.snapshot_done = true;
         state.confirmed = reader.consistent_point().0;
-        open.note_ends(&mut state)?;
+        open.note_ends(&mut state).await?;
         store.save(&state).await?;
         self.is_first_open = false;
         Ok(Some((state, reader)))

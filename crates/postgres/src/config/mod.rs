@@ -27,7 +27,7 @@ mod values;
 
 use std::{path::PathBuf, sync::Arc};
 
-pub use captured::CapturedTables;
+pub use captured::{CapturedMessages, CapturedTables};
 pub use columns::CapturedColumns;
 pub use creation::{TopicGroups, TopicSettings};
 use document::Findings;
@@ -79,6 +79,8 @@ pub struct ConnectorConfig {
     pub tables: CapturedTables,
     /// The include and exclude lists of columns.
     pub columns: CapturedColumns,
+    /// The include and exclude lists of logical messages.
+    pub messages: CapturedMessages,
     /// `topic.creation.*`.
     pub topic_groups: TopicGroups,
     /// `skipped.operations`.
@@ -117,16 +119,20 @@ impl ConnectorConfig {
     fn compile(values: &Values, mut findings: Findings) -> Result<ConnectorConfig, ConfigErrors> {
         let tables = CapturedTables::compile(values, &mut findings.errors);
         let columns = CapturedColumns::compile(values, &mut findings.errors);
+        let messages = CapturedMessages::compile(values, &mut findings.errors);
         let compiled = Compiled {
             topic_groups: TopicGroups::compile(values, &mut findings),
             snapshot: SnapshotOptions::compile(values, &mut findings),
             replication: ReplicationOptions::compile(values, &mut findings),
             events: events::compile(values, &mut findings.errors),
         };
-        match (tables, columns) {
-            (Some(tables), Some(columns)) if findings.errors.is_empty() => {
-                Ok(Self::build(values, tables, columns, compiled, findings.remarks))
-            }
+        match (tables, columns, messages) {
+            (Some(tables), Some(columns), Some(messages)) if findings.errors.is_empty() => Ok(Self::build(
+                values,
+                (tables, columns, messages),
+                compiled,
+                findings.remarks,
+            )),
             _ => Err(ConfigErrors(findings.errors)),
         }
     }
@@ -134,8 +140,7 @@ impl ConnectorConfig {
     /// From values that were checked one by one and together.
     fn build(
         values: &Values,
-        tables: CapturedTables,
-        columns: CapturedColumns,
+        (tables, columns, messages): (CapturedTables, CapturedColumns, CapturedMessages),
         compiled: Compiled,
         remarks: Vec<String>,
     ) -> Self {
@@ -164,6 +169,7 @@ impl ConnectorConfig {
             replication,
             tables,
             columns,
+            messages,
             topic_groups,
             skipped_operations: SkippedOperations::build(values),
             skipped_operations_given: values.given("skipped.operations").is_some(),

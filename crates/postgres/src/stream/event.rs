@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowcast_event::{Change, Lsn, Table, TransactionMark};
+use rowcast_event::{Change, LogicalMessage, Lsn, Table, TransactionMark};
 
 /// What a stream yields, in order.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub enum StreamEvent<'a> {
     Table(Arc<Table>),
     /// A change of the table.
     Change(&'a Arc<Table>, Change<'a>),
+    /// A logical message whose prefix is wanted: of the transaction, or whole by itself, and then outside of all.
+    Message(LogicalMessage<'a>),
     /// The transaction is whole.
     Commit(TransactionMark),
     /// All WAL up to here was decoded; nothing before it is missing. May be confirmed once the log has all commits

@@ -9,7 +9,9 @@ mod event;
 mod failure;
 mod feedback;
 mod history;
+mod message;
 mod relations;
+mod row;
 mod start;
 pub(crate) mod transaction;
 pub(crate) mod watch;
@@ -36,15 +38,15 @@ use crate::{
         frame::{Frame, Inbox},
         unexpected,
     },
-    pgoutput::{self, Message, Old, replication},
+    pgoutput::{self, Message, replication},
     server,
 };
-use cells::Cells;
 pub use event::StreamEvent;
 use failure::{broken, malformed, other_history, out_of_order, start_failed, stream_failed, warned};
 use feedback::Feedback;
 use history::History;
-use relations::{Captured, Known, Relations};
+use message::Placed;
+use relations::{Known, Relations};
 pub(crate) use start::Start;
 use start::begin_copy;
 use transaction::{Ended, OutOfOrder, Transactions};
@@ -86,6 +88,8 @@ enum Step {
     Table(u32),
     /// The lent frame is a row.
     Row,
+    /// The lent frame is a logical message; of one that is part of no transaction, where it stands.
+    Message(Placed),
     Truncate(u32, Position, Origin),
     Commit(TransactionMark),
     Keepalive(Lsn, bool),
@@ -163,6 +167,12 @@ impl Stream {
         self.end.is_some_and(|end| lsn >= end)
     }
 
+    /// What was whole before anything that is to come, captured or not: with a confirmed position, what the next start must
+    /// know to tell the commit before its first transaction.
+    pub fn last(&self) -> Option<TransactionMark> {
+        self.transactions.last()
+    }
+
     /// What was confirmed last.
     pub fn confirmed(&self) -> Lsn {
         self.feedback.confirmed()
@@ -177,6 +187,7 @@ impl Stream {
             Step::Begin(commit_lsn) => StreamEvent::Begin { commit_lsn },
             Step::Table(oid) => StreamEvent::Table(self.captured(oid)?.clone()),
             Step::Row => return self.row(),
+            Step::Message(placed) => return self.message(placed),
             Step::Truncate(oid, position, origin) => StreamEvent::Change(
                 self.captured(oid)?,
                 Change {
@@ -418,6 +429,16 @@ impl Stream {
                 }
                 None
             }
+            Message::Message {
+                transactional, prefix, ..
+            } => {
+                let wanted = self.config.messages.capture(prefix);
+                match self.on_message(transactional, wanted, wal_start)? {
+                    // To be read again.
+                    Some(step @ (Step::Begin(_) | Step::End)) => return Ok(Some(step)),
+                    step => step,
+                }
+            }
             _ => None,
         };
         self.lent = Some(frame);
@@ -451,57 +472,5 @@ impl Stream {
         self.relations
             .table(oid)
             .ok_or_else(|| out_of_order(OutOfOrder("a table is not known any more")))
-    }
-
-    /// The event of the row that was lent. Its cells point into the read buffer.
-    fn row(&mut self) -> Result<StreamEvent<'_>, SourceError> {
-        let frame = self.lent.expect("a row step lends its frame");
-        let replication::Frame::XLogData { payload, wal_start, .. } =
-            replication::decode(self.inbox.body(frame)).map_err(malformed)?
-        else {
-            return Err(out_of_order(OutOfOrder("a row's frame is no WAL data")));
-        };
-        let message = pgoutput::decode(payload).map_err(malformed)?;
-        let oid = match &message {
-            Message::Insert { relation_oid, .. }
-            | Message::Update { relation_oid, .. }
-            | Message::Delete { relation_oid, .. } => *relation_oid,
-            _ => return Err(out_of_order(OutOfOrder("a row's frame holds no row"))),
-        };
-        let Captured { table, columns, kept } = self
-            .relations
-            .captured(oid)
-            .ok_or_else(|| out_of_order(OutOfOrder("a row's table is not known")))?;
-        let cells = Cells::new(&self.cells, kept.as_deref());
-        let (operation, in_tuple) = match message {
-            Message::Insert { new, .. } => (Operation::Insert(cells.of(&new)), new.columns()),
-            Message::Update { old, new, .. } => {
-                let old = old.as_ref().map(|old| cells.of_old(old));
-                let update = Operation::Update {
-                    old,
-                    new: cells.of(&new),
-                };
-                (update, new.columns())
-            }
-            Message::Delete { old, .. } => {
-                let (Old::Key(tuple) | Old::Full(tuple)) = &old;
-                (Operation::Delete(cells.of_old(&old)), tuple.columns())
-            }
-            _ => return Err(out_of_order(OutOfOrder("a row's frame holds no row"))),
-        };
-        let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;
-        if usize::from(in_tuple) != columns.unwrap_or(table.description.columns.len()) {
-            return Err(out_of_order(OutOfOrder(
-                "a row has another number of columns than its table",
-            )));
-        }
-        Ok(StreamEvent::Change(
-            table,
-            Change {
-                position,
-                operation,
-                origin,
-            },
-        ))
     }
 }

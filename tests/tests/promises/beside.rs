@@ -1,0 +1,191 @@
+//! Killed at any moment, in the embedded log and on Kafka in both modes: what is no table's row, logical messages, is there
+//! once, in the order in which it was written, as rows are.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use rowcast_tests::{
+    kafka::Kafka,
+    postgres::{self, Postgres, Version},
+    process::{Rowcast, topic},
+    random::Random,
+    repetitions, until,
+};
+use serde_json::Value;
+use tokio::{sync::watch, task::JoinHandle};
+
+/// A life of the process: long enough to start and to write for a while, short enough to die in its start as well.
+const LIFE_MAX: Duration = Duration::from_millis(1_500);
+
+/// Between two rounds of the writer.
+const ROUND_PAUSE: Duration = Duration::from_millis(5);
+
+/// Where the records are.
+enum Place {
+    Embedded,
+    Kafka(Kafka),
+}
+
+/// A record's key and value, as JSON.
+type Pair = (Value, Value);
+
+impl Place {
+    async fn rowcast(&self, postgres: &Postgres) -> Result<Rowcast> {
+        match self {
+            Place::Embedded => Rowcast::new(postgres, "public.t"),
+            Place::Kafka(kafka) => Rowcast::capture(postgres, "public.t", &kafka.address()),
+        }
+    }
+
+    /// All that is there now, by partition and offset, without tombstones; nothing if there is no topic.
+    async fn read(&self, rowcast: &Rowcast, topic: &str) -> Result<Vec<Pair>> {
+        let json = |text: &[u8]| serde_json::from_slice::<Value>(text).context("JSON");
+        match self {
+            Place::Embedded => {
+                let lines = rowcast.tail_topic(topic).await?;
+                let text = |line: &Value, name: &str| line[name].as_str().unwrap_or("null").to_owned();
+                let pair = |line: &Value| {
+                    Ok((
+                        json(text(line, "key").as_bytes())?,
+                        json(text(line, "value").as_bytes())?,
+                    ))
+                };
+                lines.iter().map(pair).collect()
+            }
+            Place::Kafka(kafka) => {
+                let records = kafka.topics().read(topic).await?;
+                let pair = |record: &rowcast_tests::kafka::Record| {
+                    let text = |bytes: &Option<Vec<u8>>| json(bytes.as_deref().unwrap_or(b"null"));
+                    Ok((text(&record.key)?, text(&record.value)?))
+                };
+                records.iter().map(pair).collect()
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_lose_and_repeat_no_message_in_the_embedded_log() -> Result<()> {
+    kills(
+        "kills_lose_and_repeat_no_message_in_the_embedded_log",
+        Place::Embedded,
+        "requested",
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_lose_and_repeat_no_message_on_kafka() -> Result<()> {
+    let place = Place::Kafka(Kafka::start().await?);
+    kills("kills_lose_and_repeat_no_message_on_kafka", place, "requested").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_lose_and_repeat_no_message_with_transactions() -> Result<()> {
+    let place = Place::Kafka(Kafka::start().await?);
+    kills("kills_lose_and_repeat_no_message_with_transactions", place, "required").await
+}
+
+async fn kills(test: &str, place: Place, exactly_once_support: &str) -> Result<()> {
+    let mut random = Random::from_environment(test);
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = postgres.connect().await?;
+    database.batch_execute("CREATE TABLE t (id int PRIMARY KEY)").await?;
+    if let Place::Kafka(kafka) = &place
+        && exactly_once_support == "requested"
+    {
+        kafka.topics().create(MESSAGES, 3, &[]).await?;
+    }
+    let mut rowcast = place.rowcast(&postgres).await?;
+    rowcast.set("exactly.once.support", exactly_once_support);
+    rowcast.set("binary.handling.mode", "hex");
+    rowcast.start_ready().await?;
+    rowcast.logged(|line| line.contains("\"streaming\"")).await?;
+
+    let writer = Writer::start(postgres.port());
+    for _ in 0..repetitions(6, 60) {
+        tokio::time::sleep(random.pause(LIFE_MAX)).await;
+        rowcast.kill().await?;
+        rowcast.start().await?;
+    }
+    let rounds = writer.stop().await?;
+    ensure!(rounds > 20, "{rounds} rounds are no load");
+    rowcast.ready().await?;
+    all_is_there(&place, &rowcast, rounds).await.context(rowcast.log_text())
+}
+
+const MESSAGES: &str = "shop.message";
+
+async fn all_is_there(place: &Place, rowcast: &Rowcast, rounds: u64) -> Result<()> {
+    // A row that is written last is there last.
+    let last = until("the last row", async || {
+        let rows = place.read(rowcast, &topic("t")).await?;
+        Ok(rows.iter().any(|(_, row)| row["after"]["id"] == -1).then_some(rows))
+    });
+    let rows = last.await?;
+    let inserted: Vec<i64> = rows.iter().filter_map(|(_, row)| row["after"]["id"].as_i64()).collect();
+    let expected: Vec<i64> = (0..2 * rounds as i64).chain([-1]).collect();
+    ensure!(inserted == expected, "rows: {inserted:?}");
+    let mut by_prefix: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (key, value) in place.read(rowcast, MESSAGES).await? {
+        ensure!(
+            key["prefix"] == value["message"]["prefix"],
+            "{key} is the key of {value}"
+        );
+        let prefix = key["prefix"].as_str().context("a prefix")?.to_owned();
+        by_prefix.entry(prefix).or_default().push(value);
+    }
+    ensure!(by_prefix.len() == 2, "{:?}", by_prefix.keys());
+    for (prefix, values) in &by_prefix {
+        let contents: Vec<&str> = values
+            .iter()
+            .filter_map(|value| value["message"]["content"].as_str())
+            .collect();
+        let hex = |round: u64| -> String { round.to_string().bytes().map(|byte| format!("{byte:02x}")).collect() };
+        let expected: Vec<String> = (0..rounds).map(hex).collect();
+        ensure!(contents == expected, "messages of {prefix}: {contents:?}");
+        let is_inside = prefix == "inside";
+        ensure!(
+            values.iter().all(|value| value["source"]["txId"].is_u64() == is_inside),
+            "{values:?}"
+        );
+    }
+    eprintln!("{rounds} rounds agree");
+    Ok(())
+}
+
+/// Writes rounds of messages and rows, one after the other, until it is stopped.
+struct Writer {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<u64>>,
+}
+
+impl Writer {
+    fn start(port: u16) -> Writer {
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let database = postgres::connect(port, postgres::DATABASE).await?;
+            let mut round = 0;
+            while !*stopped.borrow() {
+                let statements = format!(
+                    "SELECT pg_logical_emit_message(false, 'lone', '{round}');
+                    BEGIN; INSERT INTO t VALUES ({first}); SELECT pg_logical_emit_message(true, 'inside', '{round}');
+                    INSERT INTO t VALUES ({second}); COMMIT",
+                    first = 2 * round,
+                    second = 2 * round + 1,
+                );
+                database.batch_execute(&statements).await?;
+                round += 1;
+                tokio::time::sleep(ROUND_PAUSE).await;
+            }
+            database.batch_execute("INSERT INTO t VALUES (-1)").await?;
+            Ok(round)
+        });
+        Writer { stop, task }
+    }
+
+    async fn stop(self) -> Result<u64> {
+        self.stop.send_replace(true);
+        self.task.await?
+    }
+}
