@@ -55,20 +55,18 @@ impl Counting {
             return Ok(());
         };
         let envelope = envelope::read(value).unwrap_or_default();
-        let source = envelope.source.ok_or_else(|| {
+        let (xid, lsn) = envelope.place().ok_or_else(|| {
             LogError::Invalid(format!(
                 "record {} of {partition} was not written by this connector: does another producer write to the topic? Give the \
                  connector a topic.prefix of its own",
                 record.offset.0
             ))
         })?;
-        let xid = source.xid;
         if xid.is_none() && envelope.op.as_deref() != Some("m") {
             // Of a snapshot.
             self.run = None;
             return Ok(());
         }
-        let lsn = Lsn(source.lsn.cast_unsigned());
         let is_new_key = record.key.is_none_or(|key| self.keys.insert(self.hasher.hash_one(key)));
         match &mut self.run {
             Some((current, part)) if *current == xid && part.lsn == lsn && is_new_key => part.count += 1,
@@ -151,6 +149,16 @@ mod tests {
         assert_eq!(parts(&twice), Parts::from([(Some(7), part(20, 2))]));
         let tail = [(7, 20, "b"), (7, 20, "c"), (7, 20, "b"), (7, 20, "c")];
         assert_eq!(parts(&tail), Parts::from([(Some(7), part(20, 2))]));
+    }
+
+    #[test]
+    fn beginnings_and_ends_of_transactions_have_their_place_in_their_id() {
+        let record =
+            |status: &str, id: &str| format!(r#"{{"status":"{status}","id":"{id}","event_count":null,"ts_ms":1}}"#);
+        let values = [record("BEGIN", "7:10"), record("END", "7:30"), record("BEGIN", "8:30")];
+        let records: Vec<_> = values.iter().map(|value| (Some("id"), Some(&**value))).collect();
+        let expected = [(Some(7), part(30, 1)), (Some(8), part(30, 1))];
+        assert_eq!(parts_of(&records), Parts::from(expected));
     }
 
     #[test]

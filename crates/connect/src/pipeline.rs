@@ -222,9 +222,9 @@ impl Pipeline {
     async fn take(&mut self, event: StreamEvent<'_>) -> Result<Option<IdlePosition>, ConnectorError> {
         match event {
             StreamEvent::Change(table, change) => self.append(table, &change).await?,
-            StreamEvent::Begin { .. } => self.confirmation.begin(),
+            StreamEvent::Begin { commit_lsn, origin } => self.begin(commit_lsn, origin).await?,
             StreamEvent::Message(message) => self.append_message(&message).await?,
-            StreamEvent::Commit(mark) => self.commit(mark)?,
+            StreamEvent::Commit(mark) => self.end(mark)?,
             StreamEvent::Table(table) => self.route(table).await?,
             StreamEvent::Keepalive {
                 wal_end,
@@ -260,7 +260,7 @@ impl Pipeline {
         }
         let now_ns = now_ns();
         self.encoded.clear();
-        table.encode(change, now_ns, &mut self.encoded);
+        table.encode_counted(change, now_ns, self.beside.counts(), &mut self.encoded);
         if self.routes[&oid].unpublished && self.wants_any(oid, change) {
             self.publish_schema(oid).await?;
         }
@@ -273,7 +273,7 @@ impl Pipeline {
     /// Whether the whole transaction is in the table's partitions already: then nothing of it needs encoding.
     fn holds(&self, oid: u32, commit_lsn: Lsn) -> bool {
         let route = self.routes.get(&oid).expect("a table is announced before its changes");
-        commit_lsn <= self.committed || self.filled[&route.table.topic].holds(commit_lsn)
+        commit_lsn <= self.committed || !self.beside.is_counting() && self.filled[&route.table.topic].holds(commit_lsn)
     }
 
     /// Whether any of the encoded records is to be appended.

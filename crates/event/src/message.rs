@@ -9,7 +9,8 @@ use crate::{
     BinaryMode, EncodedRecords, EventOptions, Origin, Position, TransactionMark,
     json::write_string,
     record_schema::{SOURCE, TRANSACTION, end, wrapped},
-    source_block::{Envelope, after_lsn, write_number},
+    source_block::{Envelope, after_lsn, no_transaction, write_number},
+    transaction::{self, TransactionCounts},
     values::binary::write_text,
 };
 
@@ -36,6 +37,7 @@ pub struct MessageEncoder {
     key: Vec<u8>,
     value: Vec<u8>,
     envelope: Envelope,
+    collection: Arc<str>,
     mode: BinaryMode,
 }
 
@@ -47,12 +49,20 @@ impl MessageEncoder {
             key: wrapped(options.key_converter.schemas, || KEY.to_owned()),
             value: wrapped(options.value_converter.schemas, || value_schema(options.modes.binary)),
             envelope: Envelope::of("", "", options),
+            collection: transaction::MESSAGES.into(),
             mode: options.modes.binary,
         }
     }
 
     /// Appends the message's record to `out`. `now_ns` is the clock since 1970 in nanoseconds.
-    pub fn encode(&self, message: &LogicalMessage<'_>, now_ns: i64, out: &mut EncodedRecords) {
+    /// With `counts`, one that is part of a transaction is counted there.
+    pub fn encode(
+        &self,
+        message: &LogicalMessage<'_>,
+        now_ns: i64,
+        counts: Option<&mut TransactionCounts>,
+        out: &mut EncodedRecords,
+    ) {
         let arena = out.arena();
         let start = arena.len();
         arena.extend_from_slice(&self.key);
@@ -66,7 +76,12 @@ impl MessageEncoder {
         arena.extend_from_slice(b"{\"op\":\"m\",\"ts_ms\":");
         write_number(now_ns.div_euclid(1_000_000), arena);
         self.envelope.write_source(&message.origin, arena);
-        arena.extend_from_slice(concat!(after_lsn!(), r#","transaction":null,"message":{"prefix":"#).as_bytes());
+        arena.extend_from_slice(after_lsn!().as_bytes());
+        match counts.filter(|_| message.origin.xid.is_some()) {
+            None => arena.extend_from_slice(no_transaction!().as_bytes()),
+            Some(counts) => transaction::write_block(&message.origin, counts.count(&self.collection), arena),
+        }
+        arena.extend_from_slice(br#","message":{"prefix":"#);
         write_string(message.prefix.as_bytes(), arena);
         arena.extend_from_slice(b",\"content\":");
         write_text(message.content, self.mode, arena).expect("all bytes have a text in every mode");
@@ -126,7 +141,7 @@ mod tests {
             mark: None,
         };
         let mut out = EncodedRecords::default();
-        MessageEncoder::new(&options).encode(&message, 1_785_830_400_200_123_000, &mut out);
+        MessageEncoder::new(&options).encode(&message, 1_785_830_400_200_123_000, None, &mut out);
         let mut record = (String::new(), String::new());
         out.for_each(|encoded| {
             assert!(encoded.headers.is_empty());

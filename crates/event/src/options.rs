@@ -11,6 +11,8 @@ pub struct EventOptions {
     pub topic_prefix: String,
     /// `database.dbname`.
     pub database: String,
+    /// `topic.transaction`: the end of the transaction topic's name.
+    pub transaction_topic: String,
     /// `tombstones.on.delete`.
     pub tombstones_on_delete: bool,
     /// `skipped.operations`, as far as they are rows'.
@@ -41,6 +43,7 @@ impl EventOptions {
         EventOptions {
             topic_prefix: topic_prefix.to_owned(),
             database: database.to_owned(),
+            transaction_topic: "transaction".to_owned(),
             tombstones_on_delete: true,
             skipped: SkippedRecords::default(),
             unavailable_value_placeholder: "__debezium_unavailable_value".to_owned(),

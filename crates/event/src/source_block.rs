@@ -2,7 +2,11 @@
 //!
 //! Member order and every rule are Debezium 3.6.1's (`PostgresSourceInfoStructMaker`, `Envelope`).
 
-use crate::{EventOptions, Origin, SnapshotMarker, TableDescription, json::string};
+use crate::{
+    EventOptions, Origin, SnapshotMarker, TableDescription,
+    json::string,
+    transaction::{self, Order},
+};
 
 /// What `source.version` says: the version whose records these are.
 const DEBEZIUM_VERSION: &str = "3.6.1.Final";
@@ -14,6 +18,17 @@ macro_rules! after_lsn {
     };
 }
 pub(crate) use after_lsn;
+
+/// What stands for the block of a record whose transaction is not counted.
+macro_rules! no_transaction {
+    () => {
+        r#","transaction":null"#
+    };
+}
+pub(crate) use no_transaction;
+
+const AFTER_LSN: &[u8] = after_lsn!().as_bytes();
+const NO_TRANSACTION: &[u8] = no_transaction!().as_bytes();
 
 /// The constant pieces between the numbers of one table's envelopes.
 #[derive(Debug)]
@@ -58,9 +73,24 @@ impl Envelope {
     }
 
     /// Writes everything after the two rows: `,"source":{…},"transaction":null,"op":…,"ts_ms":…}`.
-    pub(crate) fn write_tail(&self, letter: Letter, origin: &Origin, now_ns: i64, out: &mut Vec<u8>) {
+    pub(crate) fn write_tail(
+        &self,
+        letter: Letter,
+        origin: &Origin,
+        order: Option<Order>,
+        now_ns: i64,
+        out: &mut Vec<u8>,
+    ) {
         self.write_source(origin, out);
-        out.extend_from_slice(op(letter));
+        let after_source = op(letter);
+        match order {
+            None => out.extend_from_slice(after_source),
+            Some(order) => {
+                out.extend_from_slice(AFTER_LSN);
+                transaction::write_block(origin, order, out);
+                out.extend_from_slice(&after_source[AFTER_LSN.len() + NO_TRANSACTION.len()..]);
+            }
+        }
         write_clock(now_ns, out);
     }
 
@@ -141,7 +171,8 @@ fn op(letter: Letter) -> &'static [u8] {
         ($letter:literal) => {
             concat!(
                 after_lsn!(),
-                r#","transaction":null,"op":""#,
+                no_transaction!(),
+                r#","op":""#,
                 $letter,
                 r#"","ts_ms":"#
             )

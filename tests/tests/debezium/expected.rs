@@ -51,6 +51,25 @@ pub(crate) const EXPECTED: &[Entry] = &[
     Entry::new("fails_timetz", "*", FAILED, "timetz-seconds"),
     Entry::new("fails_timetz", "*", "extra", "timetz-seconds"),
     Entry::new("identities", "by_index", "*", "index-identity-key"),
+    Entry::new("identities_metadata", "by_index", "*", "index-identity-key"),
+    Entry::new(
+        "messages_metadata",
+        "message",
+        "transaction.data_collection_order",
+        "message-collection",
+    ),
+    Entry::new(
+        "messages_metadata",
+        "transaction",
+        "data_collections.*",
+        "message-collection",
+    ),
+    Entry::new(
+        "messages_metadata",
+        "transaction",
+        "data_collections",
+        "message-collection",
+    ),
     Entry::new("inheritance", "parent", "missing", "inheritance-snapshot").only(Origin::Snapshot),
     Entry::new("inheritance", "parent", "source.snapshot", "inheritance-snapshot").only(Origin::Snapshot),
     Entry::new("lost_values", "t", "column a_name", "name-streamed").only(Origin::Stream),
@@ -141,12 +160,8 @@ pub(crate) const PENDING: &[Entry] = &[
     Entry::new("unlogged", "quick", "missing", "the snapshot has no unlogged tables").only(Origin::Snapshot),
     Entry::refused("delimiter", "topic.delimiter"),
     Entry::refused("headers_off", "extended.headers.enabled"),
-    Entry::refused("identities_metadata", "provide.transaction.metadata"),
     Entry::refused("key_columns", "message.key.columns"),
     Entry::refused("masks", "column.mask.*, column.truncate.*"),
-    Entry::refused("messages_metadata", "provide.transaction.metadata"),
-    Entry::refused("skipped_metadata", "provide.transaction.metadata"),
-    Entry::refused("transactions_metadata", "provide.transaction.metadata"),
     Entry::refused("without_change", "skip.messages.without.change"),
 ];
 

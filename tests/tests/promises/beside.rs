@@ -1,5 +1,5 @@
-//! Killed at any moment, in the embedded log and on Kafka in both modes: what is no table's row, logical messages, is there
-//! once, in the order in which it was written, as rows are.
+//! Killed at any moment, in the embedded log and on Kafka in both modes: what is no table's row, logical messages and the
+//! beginnings and ends of transactions, is there once, in the order in which it was written, as rows are.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -94,11 +94,14 @@ async fn kills(test: &str, place: Place, exactly_once_support: &str) -> Result<(
     if let Place::Kafka(kafka) = &place
         && exactly_once_support == "requested"
     {
-        kafka.topics().create(MESSAGES, 3, &[]).await?;
+        for topic in [MESSAGES, TRANSACTIONS] {
+            kafka.topics().create(topic, 3, &[]).await?;
+        }
     }
     let mut rowcast = place.rowcast(&postgres).await?;
     rowcast.set("exactly.once.support", exactly_once_support);
     rowcast.set("binary.handling.mode", "hex");
+    rowcast.set("provide.transaction.metadata", "true");
     rowcast.start_ready().await?;
     rowcast.logged(|line| line.contains("\"streaming\"")).await?;
 
@@ -115,6 +118,7 @@ async fn kills(test: &str, place: Place, exactly_once_support: &str) -> Result<(
 }
 
 const MESSAGES: &str = "shop.message";
+const TRANSACTIONS: &str = "shop.transaction";
 
 async fn all_is_there(place: &Place, rowcast: &Rowcast, rounds: u64) -> Result<()> {
     // A row that is written last is there last.
@@ -150,7 +154,48 @@ async fn all_is_there(place: &Place, rowcast: &Rowcast, rounds: u64) -> Result<(
             "{values:?}"
         );
     }
+    transactions_are_whole(place, rowcast, &rows, &by_prefix["inside"]).await?;
     eprintln!("{rounds} rounds agree");
+    Ok(())
+}
+
+/// Each has one beginning, then one end that counts what there is of it, and each record its own place.
+async fn transactions_are_whole(place: &Place, rowcast: &Rowcast, rows: &[Pair], inside: &[Value]) -> Result<()> {
+    let mut orders: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for value in rows.iter().map(|(_, row)| row).chain(inside) {
+        let xid = value["source"]["txId"]
+            .as_u64()
+            .context("it is part of a transaction")?;
+        let order = value["transaction"]["total_order"]
+            .as_u64()
+            .context("it has its place")?;
+        orders.entry(xid).or_default().push(order);
+    }
+    let mut told: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
+    for (key, value) in place.read(rowcast, TRANSACTIONS).await? {
+        ensure!(key["id"] == value["id"], "{key} is the key of {value}");
+        let id = value["id"]
+            .as_str()
+            .and_then(|id| id.split_once(':'))
+            .context("an id")?;
+        told.entry(id.0.parse()?).or_default().push(value);
+    }
+    ensure!(told.keys().eq(orders.keys()), "{:?}", told.keys());
+    for (xid, mut orders) in orders {
+        let of_it = &mut told.get_mut(&xid).context("it is told")?[..];
+        // They may lie in two partitions.
+        of_it.sort_by_key(|value| value["status"].to_string());
+        let [begin, end] = of_it else {
+            anyhow::bail!("transaction {xid} is told as {of_it:?}")
+        };
+        orders.sort_unstable();
+        ensure!(
+            (1..=orders.len() as u64).eq(orders.iter().copied()),
+            "{xid}: {orders:?}"
+        );
+        ensure!(begin["status"] == "BEGIN" && end["status"] == "END", "{begin} {end}");
+        ensure!(end["event_count"] == orders.len() as u64, "{end}: {orders:?}");
+    }
     Ok(())
 }
 

@@ -81,6 +81,8 @@ pub struct ConnectorConfig {
     pub columns: CapturedColumns,
     /// The include and exclude lists of logical messages.
     pub messages: CapturedMessages,
+    /// `provide.transaction.metadata`.
+    pub transaction_metadata: bool,
     /// `topic.creation.*`.
     pub topic_groups: TopicGroups,
     /// `skipped.operations`.
@@ -170,6 +172,7 @@ impl ConnectorConfig {
             tables,
             columns,
             messages,
+            transaction_metadata: values.switch("provide.transaction.metadata"),
             topic_groups,
             skipped_operations: SkippedOperations::build(values),
             skipped_operations_given: values.given("skipped.operations").is_some(),

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use rowcast_event::{Change, LogicalMessage, Lsn, Table, TransactionMark};
+use rowcast_event::{Change, LogicalMessage, Lsn, Origin, Table, TransactionMark};
 
 /// What a stream yields, in order.
 #[derive(Debug)]
 pub enum StreamEvent<'a> {
-    /// A transaction begins that has at least one captured change.
+    /// A transaction begins that has at least one captured change, or any with `provide.transaction.metadata`.
     Begin {
         /// LSN of its commit record, known beforehand: the first half of every position in it.
         commit_lsn: Lsn,
+        /// Its own, as of its beginning.
+        origin: Origin,
     },
     /// A table appeared or changed its shape; changes that follow are of this version.
     Table(Arc<Table>),

@@ -37,8 +37,8 @@ impl Stream {
             self.transactions.skip_row().map_err(out_of_order)?;
             return Ok(None);
         }
-        if let Some(commit_lsn) = self.transactions.announce().map_err(out_of_order)? {
-            return Ok(Some(Step::Begin(commit_lsn)));
+        if let Some(announced) = self.transactions.announce().map_err(out_of_order)? {
+            return Ok(Some(Step::Begin(announced)));
         }
         let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;
         Ok(Some(Step::Message((position, origin, None))))

@@ -49,7 +49,7 @@ use message::Placed;
 use relations::{Known, Relations};
 pub(crate) use start::Start;
 use start::begin_copy;
-use transaction::{Ended, OutOfOrder, Transactions};
+use transaction::{Announced, Ended, OutOfOrder, Transactions};
 use watch::Watch;
 
 /// Time that closing waits for the server's last words. A walsender in the middle of a large transaction sends it whole
@@ -84,7 +84,7 @@ pub struct Stream {
 
 /// The next event, before anything is borrowed from the buffer.
 enum Step {
-    Begin(Lsn),
+    Begin(Announced),
     Table(u32),
     /// The lent frame is a row.
     Row,
@@ -184,7 +184,7 @@ impl Stream {
         let step = self.step().await?;
         self.said_idle = matches!(step, Step::Idle);
         Ok(match step {
-            Step::Begin(commit_lsn) => StreamEvent::Begin { commit_lsn },
+            Step::Begin((commit_lsn, origin)) => StreamEvent::Begin { commit_lsn, origin },
             Step::Table(oid) => StreamEvent::Table(self.captured(oid)?.clone()),
             Step::Row => return self.row(),
             Step::Message(placed) => return self.message(placed),
@@ -345,8 +345,8 @@ impl Stream {
     fn on_row(&mut self, frame: Frame, oid: u32, skipped: bool) -> Result<Option<Step>, SourceError> {
         match self.relations.get(oid) {
             Some(Known::Captured(_)) if !skipped => {
-                if let Some(commit_lsn) = self.transactions.announce().map_err(out_of_order)? {
-                    return Ok(Some(Step::Begin(commit_lsn)));
+                if let Some(announced) = self.transactions.announce().map_err(out_of_order)? {
+                    return Ok(Some(Step::Begin(announced)));
                 }
                 self.lent = Some(frame);
                 Ok(Some(Step::Row))
@@ -387,10 +387,14 @@ impl Stream {
                 if self.ends_before(final_lsn) {
                     return Ok(Some(Step::End));
                 }
-                self.transactions
-                    .begin(final_lsn, commit_ts_us, xid)
+                let transactions = &mut self.transactions;
+                transactions
+                    .begin(final_lsn, commit_ts_us, xid, wal_start)
                     .map_err(out_of_order)?;
-                None
+                match self.config.transaction_metadata {
+                    true => transactions.announce().map_err(out_of_order)?.map(Step::Begin),
+                    false => None,
+                }
             }
             Message::Commit {
                 commit_lsn, end_lsn, ..
@@ -450,9 +454,9 @@ impl Stream {
     fn truncate(&mut self, relations: &[u32], wal_start: Lsn) -> Result<Option<Step>, SourceError> {
         let wanted = |oid: &u32| !self.config.skipped_operations.truncate && self.relations.table(*oid).is_some();
         if relations.iter().any(wanted)
-            && let Some(commit_lsn) = self.transactions.announce().map_err(out_of_order)?
+            && let Some(announced) = self.transactions.announce().map_err(out_of_order)?
         {
-            return Ok(Some(Step::Begin(commit_lsn)));
+            return Ok(Some(Step::Begin(announced)));
         }
         for &oid in relations {
             let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;

@@ -24,6 +24,8 @@ struct Current {
     commit_lsn: Lsn,
     commit_ts_us: i64,
     xid: u32,
+    /// Where its BEGIN says that it begins.
+    begin_lsn: Lsn,
     ordinals: u64,
     announced: bool,
 }
@@ -31,6 +33,9 @@ struct Current {
 /// A message that may not come here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfOrder(pub(crate) &'static str);
+
+/// The LSN at which a transaction commits, and its origin as of its beginning.
+pub(crate) type Announced = (Lsn, Origin);
 
 /// What a commit means to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +62,13 @@ impl Transactions {
     }
 
     /// BEGIN.
-    pub(crate) fn begin(&mut self, commit_lsn: Lsn, commit_ts_us: i64, xid: u32) -> Result<(), OutOfOrder> {
+    pub(crate) fn begin(
+        &mut self,
+        commit_lsn: Lsn,
+        commit_ts_us: i64,
+        xid: u32,
+        wal_start: Lsn,
+    ) -> Result<(), OutOfOrder> {
         if self.current.is_some() {
             return Err(OutOfOrder("a transaction began inside another"));
         }
@@ -69,6 +80,7 @@ impl Transactions {
             commit_lsn,
             commit_ts_us,
             xid,
+            begin_lsn: wal_start,
             ordinals: 0,
             announced: false,
         });
@@ -80,14 +92,25 @@ impl Transactions {
         self.current.is_some()
     }
 
-    /// Before the first captured change: the commit LSN to announce, once.
-    pub(crate) fn announce(&mut self) -> Result<Option<Lsn>, OutOfOrder> {
+    /// Before the first captured change: what to announce, once.
+    pub(crate) fn announce(&mut self) -> Result<Option<Announced>, OutOfOrder> {
         let current = self.current.as_mut().ok_or(OUTSIDE)?;
         if current.announced {
             return Ok(None);
         }
         current.announced = true;
-        Ok(Some(current.commit_lsn))
+        let current = *current;
+        Ok(Some((current.commit_lsn, self.origin(current, current.begin_lsn))))
+    }
+
+    fn origin(&self, current: Current, lsn: Lsn) -> Origin {
+        Origin {
+            ts_us: current.commit_ts_us,
+            xid: Some(current.xid),
+            last_commit_lsn: self.last.filter(is_commit).map(|last| last.end_lsn),
+            lsn,
+            snapshot: SnapshotMarker::Streamed,
+        }
     }
 
     /// Counts one row or message that nobody wants.
@@ -104,14 +127,8 @@ impl Transactions {
             ordinal: current.ordinals,
         };
         current.ordinals += 1;
-        let origin = Origin {
-            ts_us: current.commit_ts_us,
-            xid: Some(current.xid),
-            last_commit_lsn: self.last.filter(is_commit).map(|last| last.end_lsn),
-            lsn: wal_start,
-            snapshot: SnapshotMarker::Streamed,
-        };
-        Ok((position, origin))
+        let current = *current;
+        Ok((position, self.origin(current, wal_start)))
     }
 
     /// A message that is part of no transaction, where it stands, and its end. It counts as the last commit, for itself already.
@@ -198,7 +215,9 @@ mod tests {
     use super::*;
 
     fn whole(transactions: &mut Transactions, commit: u64, end: u64) -> Origin {
-        transactions.begin(Lsn(commit), 0, 7).expect("in order");
+        transactions
+            .begin(Lsn(commit), 0, 7, Lsn(commit - 9))
+            .expect("in order");
         transactions.announce().expect("in order");
         let (_, origin) = transactions.row(Lsn(commit - 10)).expect("in order");
         transactions.commit(Lsn(commit), Lsn(end)).expect("in order");
@@ -208,9 +227,10 @@ mod tests {
     #[test]
     fn rows_that_are_filtered_out_keep_their_ordinals() {
         let mut transactions = Transactions::after(None);
-        transactions.begin(Lsn(100), 0, 7).expect("in order");
+        transactions.begin(Lsn(100), 0, 7, Lsn(100 - 9)).expect("in order");
         transactions.skip_row().expect("in order");
-        assert_eq!(transactions.announce(), Ok(Some(Lsn(100))));
+        let announced = transactions.announce().expect("in order").expect("the first");
+        assert_eq!((announced.0, announced.1.lsn), (Lsn(100), Lsn(91)));
         assert_eq!(transactions.announce(), Ok(None));
         let (position, _) = transactions.row(Lsn(90)).expect("in order");
         assert_eq!(
@@ -233,7 +253,7 @@ mod tests {
     fn a_transaction_without_captured_rows_is_not_announced_and_yet_the_last_commit() {
         let mut transactions = Transactions::after(None);
         assert_eq!(whole(&mut transactions, 100, 140).last_commit_lsn, None);
-        transactions.begin(Lsn(200), 0, 8).expect("in order");
+        transactions.begin(Lsn(200), 0, 8, Lsn(200 - 9)).expect("in order");
         transactions.skip_row().expect("in order");
         assert_eq!(transactions.commit(Lsn(200), Lsn(240)), Ok(Ended::Nothing(Lsn(240))));
         assert_eq!(whole(&mut transactions, 300, 340).last_commit_lsn, Some(Lsn(240)));
@@ -255,7 +275,7 @@ mod tests {
         );
         assert!(is_commit(&mark), "a server without it has another history");
         assert_eq!(whole(&mut transactions, 200, 240).last_commit_lsn, Some(Lsn(200)));
-        transactions.begin(Lsn(300), 0, 8).expect("in order");
+        transactions.begin(Lsn(300), 0, 8, Lsn(300 - 9)).expect("in order");
         assert!(transactions.lone_message(Lsn(290)).is_err());
     }
 
@@ -289,8 +309,8 @@ mod tests {
         assert!(transactions.skip_row().is_err());
         assert!(transactions.announce().is_err());
         assert!(transactions.commit(Lsn(1), Lsn(2)).is_err());
-        transactions.begin(Lsn(9), 0, 1).expect("in order");
-        assert!(transactions.begin(Lsn(9), 0, 1).is_err());
+        transactions.begin(Lsn(9), 0, 1, Lsn(9 - 9)).expect("in order");
+        assert!(transactions.begin(Lsn(9), 0, 1, Lsn(9 - 9)).is_err());
         assert!(transactions.commit(Lsn(8), Lsn(10)).is_err());
     }
 }

@@ -10,7 +10,18 @@ mod filters;
 mod snapshot;
 mod streaming;
 
-use super::Property;
+use super::{Kind, Property};
+
+/// Half of Kafka's limit for a topic name, of which this is a part.
+const TOPIC_PART_BYTES_MAX: usize = 124;
+
+fn is_part_of_a_topic(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    text.bytes().all(known) && (1..=TOPIC_PART_BYTES_MAX).contains(&text.len())
+}
+
+/// The part of a topic's name that a property says.
+const TOPIC_PART: Kind = Kind::Shaped(is_part_of_a_topic, "1 to 124 letters, digits, '_', '.' or '-'");
 
 /// Some properties that belong together.
 #[derive(Clone, Copy, Debug)]

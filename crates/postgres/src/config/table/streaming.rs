@@ -195,13 +195,7 @@ pub(super) const STREAMING: &[Property] = &[
     ),
     declare("message.prefix.include.list", Patterns, None, Often, Honoured),
     declare("message.prefix.exclude.list", Patterns, None, Often, Honoured),
-    declare(
-        "provide.transaction.metadata",
-        Switch,
-        Some("false"),
-        Often,
-        NotYet("records would have no transaction block, and there would be no transaction topic"),
-    ),
+    declare("provide.transaction.metadata", Switch, Some("false"), Often, Honoured),
     declare(
         "transaction.metadata.factory",
         Text,
