@@ -5,6 +5,7 @@
 
 mod beside;
 mod filled;
+mod heartbeat;
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
@@ -28,11 +29,20 @@ use crate::{
 };
 use beside::Beside;
 use filled::{Appended, Filled};
+use heartbeat::Heartbeat;
 
 /// Bytes encoded since the last flush after which one is due although more is waiting to be read.
 ///
 /// The stream says "idle" whenever its read buffer (some hundred KiB) is used up, so this is met only by rows larger than that buffer.
 const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Before anything was whole.
+const NOTHING: TransactionMark = TransactionMark {
+    commit_lsn: Lsn(0),
+    end_lsn: Lsn(0),
+    changes: 0,
+    ts_us: 0,
+};
 
 /// A table whose records go to its topic.
 struct Route {
@@ -58,8 +68,13 @@ pub(crate) struct Pipeline {
     /// By topic: survives table versions and connections.
     filled: HashMap<Arc<str>, Filled>,
     beside: Beside,
+    heartbeat: Option<Heartbeat>,
     encoded: EncodedRecords,
     unflushed_bytes: usize,
+    /// The log has the beginning of a transaction from this process, and not its end.
+    has_unfinished: bool,
+    /// What was whole last.
+    ended: TransactionMark,
     /// Something was appended or committed since the last flush.
     dirty: bool,
     /// The last transaction this process has ended in the log.
@@ -87,6 +102,7 @@ impl Pipeline {
             transactions: config.exactly_once_required,
         })?;
         let memory = appender.memory();
+        let ended = beginning.mark.map_or(NOTHING, TransactionMark::from);
         Ok(Pipeline {
             memory,
             beginning,
@@ -100,6 +116,9 @@ impl Pipeline {
             routes: HashMap::new(),
             filled: HashMap::new(),
             beside: Beside::new(config),
+            heartbeat: Heartbeat::new(config),
+            has_unfinished: false,
+            ended,
             encoded: EncodedRecords::default(),
             unflushed_bytes: 0,
             dirty: false,
@@ -139,6 +158,8 @@ impl Pipeline {
     ) -> Result<Option<Stream>, ConnectorError> {
         loop {
             let write_down_at = self.progress.due_at();
+            // One that comes due while the history is not proven waits for the next word of the server's.
+            let heartbeat_at = self.heartbeat_at().filter(|_| stream.is_proven());
             let takes_more = !self.must_wait(&stream);
             // Stop first, or a busy source would never let us; then what frees WAL; then new work, which takes as long as the source is busy.
             tokio::select! {
@@ -149,6 +170,7 @@ impl Pipeline {
                     self.confirm(&mut stream, store, state).await?;
                 }
                 _ = self.has_room.changed(), if !takes_more => {}
+                () = at(heartbeat_at) => self.heartbeat_is_due()?,
                 () = at(write_down_at) => self.progress.write_down(&mut stream, store, state).await?,
                 event = stream.next(), if takes_more => {
                     let keepalive = self.take(event?).await?;
@@ -303,6 +325,7 @@ impl Pipeline {
     fn count(&mut self, appended: Appended) -> Result<bool, LogError> {
         self.unflushed_bytes += appended.bytes;
         self.dirty |= appended.records > 0;
+        self.has_unfinished |= appended.records > 0;
         self.metrics.records.inc_by(appended.records);
         appended.outcome.map(|()| appended.records > 0)
     }
@@ -368,7 +391,9 @@ impl Pipeline {
         self.committed = mark.commit_lsn;
         self.progress.commit(mark);
         self.dirty = true;
+        self.append_heartbeat()?;
         self.appender.commit(&mark.to_bytes())?;
+        (self.has_unfinished, self.ended) = (false, mark);
         self.metrics.transactions.inc();
         Ok(())
     }

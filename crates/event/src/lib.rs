@@ -54,6 +54,7 @@ mod converter;
 mod default_expression;
 mod description;
 mod headers;
+mod heartbeat;
 mod java_hash;
 mod json;
 mod lsn;
@@ -80,6 +81,7 @@ pub use catalog::{PgType, PgTypeKind, TypeCatalog};
 pub use change::{Cell, Change, OldRow, Operation, Origin, SnapshotMarker};
 pub use column::ConversionFailures;
 pub use description::{ColumnDescription, TableDescription};
+pub use heartbeat::HeartbeatEncoder;
 pub use lsn::{Lsn, LsnParseError};
 pub use message::{LogicalMessage, MessageEncoder};
 pub use options::{

@@ -150,7 +150,6 @@ pub(crate) const PENDING: &[Entry] = &[
     Entry::new("generated", "t", "after.(members)", GENERATED).only(Origin::Snapshot),
     Entry::new("generated", "t", "schema.before", GENERATED).only(Origin::Snapshot),
     Entry::new("generated", "t", "schema.after", GENERATED).only(Origin::Snapshot),
-    Entry::new("heartbeats", "*", "missing", "there are no heartbeats"),
     Entry::new(
         "snapshot_always",
         "*",

@@ -278,6 +278,7 @@ impl Connector {
         open.note_ends(&mut state).await?;
         store.save(&state).await?;
         self.is_first_open = false;
+        open.beat()?;
         Ok(Some((state, reader)))
     }
 }

@@ -11,6 +11,7 @@ mod columns;
 mod creation;
 mod document;
 mod events;
+mod heartbeat;
 mod host;
 mod java;
 mod kind;
@@ -31,6 +32,7 @@ pub use captured::{CapturedMessages, CapturedTables};
 pub use columns::CapturedColumns;
 pub use creation::{TopicGroups, TopicSettings};
 use document::Findings;
+pub use heartbeat::HeartbeatOptions;
 pub use host::refused_address;
 pub use kind::Kind;
 pub use property::{Importance, Property, Status};
@@ -83,6 +85,8 @@ pub struct ConnectorConfig {
     pub messages: CapturedMessages,
     /// `provide.transaction.metadata`.
     pub transaction_metadata: bool,
+    /// `heartbeat.*`.
+    pub heartbeat: Option<HeartbeatOptions>,
     /// `topic.creation.*`.
     pub topic_groups: TopicGroups,
     /// `skipped.operations`.
@@ -172,6 +176,7 @@ impl ConnectorConfig {
             tables,
             columns,
             messages,
+            heartbeat: HeartbeatOptions::build(values),
             transaction_metadata: values.switch("provide.transaction.metadata"),
             topic_groups,
             skipped_operations: SkippedOperations::build(values),
