@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rowcast_event::{Lsn, TransactionMark};
+use rowcast_event::{Lsn, MessageEncoder, TransactionMark};
 use rowcast_log::{Log, LogError, TopicInfo, TopicPartition};
 use rowcast_postgres::{ConnectorConfig, Published, Resume, ServerIdentity};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -113,7 +113,9 @@ pub(crate) struct StateStore {
     other_topic: String,
     key: Vec<u8>,
     published_key: Vec<u8>,
-    topic_prefix: String,
+    topic_start: String,
+    /// That of logical messages, which knows no delimiter.
+    messages_topic: String,
 }
 
 impl StateStore {
@@ -135,7 +137,8 @@ impl StateStore {
             other_topic,
             key,
             published_key,
-            topic_prefix: config.topic_prefix.clone(),
+            topic_start: config.topic_start.clone(),
+            messages_topic: MessageEncoder::new(&config.event_options("")).topic.to_string(),
         }
     }
 
@@ -224,9 +227,7 @@ impl StateStore {
     /// The topics this connector writes: those under its prefix.
     pub(crate) fn topics(&self) -> Result<Vec<TopicInfo>, LogError> {
         let under_prefix = |name: &str| {
-            name.strip_prefix(self.topic_prefix.as_str())
-                .is_some_and(|rest| rest.starts_with('.'))
-                && !name.starts_with("__")
+            (name.starts_with(self.topic_start.as_str()) || name == self.messages_topic) && !name.starts_with("__")
         };
         let mut topics = self.log().find_topics()?;
         topics.retain(|topic| under_prefix(&topic.name));

@@ -25,6 +25,7 @@
 //!     table: "orders".into(),
 //!     columns: vec![id],
 //!     key: vec![0],
+//!     key_only: Vec::new(),
 //! };
 //! let options = EventOptions::new("orders", "orders_db", "01a20628-5c5b-7786-839f-fdc321293bb9");
 //! let table = Table::compile(description, &TypeCatalog::default(), &options);
@@ -58,6 +59,7 @@ mod heartbeat;
 mod java_hash;
 mod json;
 mod lsn;
+mod mask;
 mod message;
 mod names;
 mod notation;
@@ -83,6 +85,7 @@ pub use column::ConversionFailures;
 pub use description::{ColumnDescription, TableDescription};
 pub use heartbeat::HeartbeatEncoder;
 pub use lsn::{Lsn, LsnParseError};
+pub use mask::{ColumnMasks, Hash, HashAlgorithm, Mask};
 pub use message::{LogicalMessage, MessageEncoder};
 pub use options::{
     BinaryMode, DecimalMode, EventOptions, HstoreMode, IntervalMode, JsonConverter, NameAdjustment, NamePattern,

@@ -32,7 +32,7 @@ pub struct LogicalMessage<'a> {
 /// Writes the records of logical messages; made once for a connector.
 #[derive(Debug)]
 pub struct MessageEncoder {
-    /// The topic of all messages.
+    /// The topic of all messages: `<topic.prefix>.message`, whatever `topic.delimiter` says.
     pub topic: Arc<str>,
     key: Vec<u8>,
     value: Vec<u8>,

@@ -7,6 +7,7 @@ use crate::{
     EventOptions, TableDescription, TypeCatalog,
     column::Column,
     json::string,
+    mask::Masked,
     names::{NameOf, adjusted},
     notation::Form,
     schema::Place,
@@ -26,8 +27,7 @@ impl Wrapping {
     pub(crate) fn new(
         topic: &str,
         description: &TableDescription,
-        columns: &[Column],
-        key: &[usize],
+        (columns, key): (&[Column], &[Column]),
         types: &TypeCatalog,
         options: &EventOptions,
     ) -> Wrapping {
@@ -39,9 +39,7 @@ impl Wrapping {
         let streamed = value(Reader::Stream);
         let snapshot = value(Reader::Snapshot);
         Wrapping {
-            key: wrapped(options.key_converter.schemas, || {
-                key_schema(topic, columns, key, options)
-            }),
+            key: wrapped(options.key_converter.schemas, || key_schema(topic, key, options)),
             snapshot_value: (snapshot != streamed).then_some(snapshot),
             value: streamed,
         }
@@ -90,9 +88,9 @@ fn name(topic: &str, part: &str, options: &EventOptions) -> String {
     ))
 }
 
-fn key_schema(topic: &str, columns: &[Column], key: &[usize], options: &EventOptions) -> String {
+fn key_schema(topic: &str, key: &[Column], options: &EventOptions) -> String {
     let form = Form::of_json(options.key_converter);
-    let fields: Vec<String> = key.iter().map(|&index| field(&columns[index], form, &[])).collect();
+    let fields: Vec<String> = key.iter().map(|column| field(column, form, &[])).collect();
     format!(
         r#"{{"type":"struct","fields":[{}],"optional":false,"name":{}}}"#,
         fields.join(","),
@@ -112,7 +110,10 @@ fn value_schema(
     let fields: Vec<String> = columns
         .iter()
         .map(|column| {
-            let parameters = source_type::parameters(description, column.tuple_index, types, options, reader);
+            let parameters = match Masked::find(description, column.tuple_index, types, options) {
+                Some(masked) => masked.parameters(reader),
+                None => source_type::parameters(description, column.tuple_index, types, options, reader),
+            };
             field(column, form, &parameters)
         })
         .collect();

@@ -131,7 +131,9 @@ impl TransactionEncoder {
     /// For a connector with these options.
     pub fn new(options: &EventOptions) -> TransactionEncoder {
         TransactionEncoder {
-            topic: format!("{}.{}", options.topic_prefix, options.transaction_topic).into(),
+            topic: [&*options.topic_prefix, &options.transaction_topic]
+                .join(&options.topic_delimiter)
+                .into(),
             key: wrapped(options.key_converter.schemas, || KEY.to_owned()),
             value: wrapped(options.value_converter.schemas, || VALUE.to_owned()),
         }

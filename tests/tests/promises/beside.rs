@@ -230,6 +230,36 @@ async fn beats(place: &Place, rowcast: &Rowcast, more_than: usize) -> Result<usi
     Ok(all.len())
 }
 
+/// The topic of messages has its own name under any delimiter, and what is in it is what the log knows of the source.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_ends_with_a_message_goes_on_under_any_delimiter() -> Result<()> {
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = postgres.connect().await?;
+    database.batch_execute("CREATE TABLE t (id int PRIMARY KEY)").await?;
+    let place = Place::Embedded;
+    let mut rowcast = place.rowcast(&postgres).await?;
+    rowcast.set("topic.delimiter", "_");
+    rowcast.start_ready().await?;
+    for count in 1..=3 {
+        // A commit, so that the message is written out.
+        let statements =
+            "SELECT pg_logical_emit_message(false, 'lone', 'x'); CREATE TABLE other (id int); DROP TABLE other";
+        database.batch_execute(statements).await?;
+        let messages = place.read_until(&rowcast, MESSAGES, count).await?;
+        ensure!(messages.len() == count, "{messages:?}");
+        let lsn = messages[count - 1].1["source"]["lsn"].as_i64().context("an LSN")?;
+        until("the slot to be confirmed behind it", async || {
+            let confirmed = "SELECT confirmed_flush_lsn - '0/0'::pg_lsn >= $1::bigint FROM pg_replication_slots";
+            let row = database.query_one(confirmed, &[&lsn]).await?;
+            Ok(row.get::<_, bool>(0).then_some(()))
+        })
+        .await?;
+        rowcast.kill().await?;
+        rowcast.start_ready().await?;
+    }
+    Ok(())
+}
+
 /// While nothing is written, and again after a kill; a statement goes with each, and one that fails stops nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connector_shows_that_it_lives() -> Result<()> {

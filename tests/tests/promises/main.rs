@@ -5,8 +5,10 @@
 
 mod beside;
 mod clients;
+mod columns;
 mod crash_postgres;
 mod demo;
+mod encodings;
 mod filter;
 mod identity;
 mod idle;
@@ -27,6 +29,7 @@ mod order;
 mod publication;
 mod refusals;
 mod replication_options;
+mod reshape;
 mod resume;
 mod schemas;
 mod shutdown;

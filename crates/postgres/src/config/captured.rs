@@ -6,7 +6,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{java, kind::shown, values::Values};
+use super::{java, kind::shown, property::shown_name, values::Values};
 
 /// Compiled size of one regular expression.
 ///
@@ -106,6 +106,11 @@ impl Patterns {
     /// The list of this property; empty if it is not given, or if it is wrong, which is an error.
     pub(super) fn compile(values: &Values, property: &str, errors: &mut Vec<String>) -> Patterns {
         let list = values.given(property).unwrap_or_default();
+        Patterns(compile_list(&shown_name(property), list, errors))
+    }
+
+    /// The list in a text that is not a property's whole value.
+    pub(super) fn of(property: &str, list: &str, errors: &mut Vec<String>) -> Patterns {
         Patterns(compile_list(property, list, errors))
     }
 

@@ -22,11 +22,8 @@ impl HeartbeatOptions {
         let interval = Duration::from_millis(values.whole("heartbeat.interval.ms"));
         let topic = match values.given("topic.heartbeat.name") {
             Some(name) => name.to_owned(),
-            None => format!(
-                "{}.{}",
-                values.text("topic.heartbeat.prefix"),
-                values.text("topic.prefix")
-            ),
+            None => [values.text("topic.heartbeat.prefix"), values.text("topic.prefix")]
+                .join(values.text("topic.delimiter")),
         };
         (!interval.is_zero()).then(|| Self {
             interval,

@@ -14,7 +14,9 @@ mod events;
 mod heartbeat;
 mod host;
 mod java;
+mod keys;
 mod kind;
+mod masks;
 mod property;
 mod reference;
 mod replication;
@@ -34,6 +36,7 @@ pub use creation::{TopicGroups, TopicSettings};
 use document::Findings;
 pub use heartbeat::HeartbeatOptions;
 pub use host::refused_address;
+pub use keys::MessageKeys;
 pub use kind::Kind;
 pub use property::{Importance, Property, Status};
 pub use reference::reference;
@@ -55,6 +58,8 @@ pub struct ConnectorConfig {
     pub name: String,
     /// `topic.prefix`.
     pub topic_prefix: String,
+    /// It and `topic.delimiter`: what the name of every table's topic begins with.
+    pub topic_start: String,
     /// `database.hostname`: a name or an address. What a name resolves to is checked by [`refused_address`].
     pub host: String,
     /// `database.port`.
@@ -87,6 +92,8 @@ pub struct ConnectorConfig {
     pub transaction_metadata: bool,
     /// `heartbeat.*`.
     pub heartbeat: Option<HeartbeatOptions>,
+    /// `message.key.columns`.
+    pub keys: MessageKeys,
     /// `topic.creation.*`.
     pub topic_groups: TopicGroups,
     /// `skipped.operations`.
@@ -131,6 +138,7 @@ impl ConnectorConfig {
             snapshot: SnapshotOptions::compile(values, &mut findings),
             replication: ReplicationOptions::compile(values, &mut findings),
             events: events::compile(values, &mut findings.errors),
+            keys: MessageKeys::compile(values, &mut findings.errors),
         };
         match (tables, columns, messages) {
             (Some(tables), Some(columns), Some(messages)) if findings.errors.is_empty() => Ok(Self::build(
@@ -155,11 +163,13 @@ impl ConnectorConfig {
             snapshot,
             replication,
             events,
+            keys,
         } = compiled;
         let text = |name| values.text(name).to_owned();
         Self {
             name: text("name"),
             topic_prefix: text("topic.prefix"),
+            topic_start: text("topic.prefix") + values.text("topic.delimiter"),
             host: host::without_brackets(values.text("database.hostname")).to_owned(),
             port: u16::try_from(values.whole("database.port")).expect("the kind's bounds are a port's"),
             user: text("database.user"),
@@ -178,6 +188,7 @@ impl ConnectorConfig {
             messages,
             heartbeat: HeartbeatOptions::build(values),
             transaction_metadata: values.switch("provide.transaction.metadata"),
+            keys,
             topic_groups,
             skipped_operations: SkippedOperations::build(values),
             skipped_operations_given: values.given("skipped.operations").is_some(),
@@ -222,6 +233,7 @@ struct Compiled {
     snapshot: SnapshotOptions,
     replication: ReplicationOptions,
     events: EventOptions,
+    keys: MessageKeys,
 }
 
 /// How the connection is encrypted, and whom it trusts.

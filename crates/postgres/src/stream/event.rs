@@ -31,7 +31,7 @@ pub enum StreamEvent<'a> {
         reply_requested: bool,
     },
     /// All WAL before the place where the caller wanted to stop was sent: see [`crate::Stream::end_at`]. Nothing follows until
-    /// [`crate::Stream::go_on`].
+    /// [`crate::Stream::go_on_after`].
     End,
     /// Nothing more is buffered: hand on what you have, then call `next` again, which waits. Not said twice in a row.
     Idle,

@@ -6,7 +6,7 @@
 
 mod cells;
 mod event;
-mod failure;
+pub(crate) mod failure;
 mod feedback;
 mod history;
 mod message;
@@ -157,8 +157,10 @@ impl Stream {
         self.end = Some(end);
     }
 
-    /// After [`StreamEvent::End`]: goes on behind it, to no end.
-    pub fn go_on(&mut self) {
+    /// After [`StreamEvent::End`]: goes on behind the snapshot that was taken there, to no end. As after any snapshot, no commit
+    /// came before.
+    pub fn go_on_after(&mut self, snapshot: TransactionMark) {
+        self.transactions = Transactions::after(Some(snapshot));
         self.end = None;
     }
 
