@@ -55,9 +55,12 @@ mod converter;
 mod default_expression;
 mod description;
 mod headers;
+mod heartbeat;
+mod java_hash;
 mod json;
 mod lsn;
 mod mask;
+mod message;
 mod names;
 mod notation;
 mod object;
@@ -72,6 +75,7 @@ mod source_type;
 mod table;
 mod toast;
 mod topic;
+mod transaction;
 mod types;
 mod values;
 
@@ -79,8 +83,10 @@ pub use catalog::{PgType, PgTypeKind, TypeCatalog};
 pub use change::{Cell, Change, OldRow, Operation, Origin, SnapshotMarker};
 pub use column::ConversionFailures;
 pub use description::{ColumnDescription, TableDescription};
+pub use heartbeat::HeartbeatEncoder;
 pub use lsn::{Lsn, LsnParseError};
 pub use mask::{ColumnMasks, Hash, HashAlgorithm, Mask};
+pub use message::{LogicalMessage, MessageEncoder};
 pub use options::{
     BinaryMode, DecimalMode, EventOptions, HstoreMode, IntervalMode, JsonConverter, NameAdjustment, NamePattern,
     SkippedRecords, TimeMode, ValueModes,
@@ -90,4 +96,5 @@ pub use records::{EncodedRecord, EncodedRecords};
 pub use session::SESSION_SETTINGS;
 pub use table::Table;
 pub use topic::topic_name;
+pub use transaction::{TransactionCounts, TransactionEncoder};
 pub use values::temporal::utc_date_time;

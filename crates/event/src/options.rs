@@ -15,6 +15,8 @@ pub struct EventOptions {
     pub topic_delimiter: String,
     /// `database.dbname`.
     pub database: String,
+    /// `topic.transaction`: the end of the transaction topic's name.
+    pub transaction_topic: String,
     /// `tombstones.on.delete`.
     pub tombstones_on_delete: bool,
     /// `skipped.operations`, as far as they are rows'.
@@ -52,6 +54,7 @@ impl EventOptions {
             topic_prefix: topic_prefix.to_owned(),
             topic_delimiter: ".".to_owned(),
             database: database.to_owned(),
+            transaction_topic: "transaction".to_owned(),
             tombstones_on_delete: true,
             skipped: SkippedRecords::default(),
             skip_unchanged: false,

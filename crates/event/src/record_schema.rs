@@ -65,7 +65,8 @@ impl Wrapping {
     }
 }
 
-fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8> {
+/// `{"schema":…,"payload":`, or nothing without schemas.
+pub(crate) fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8> {
     if enabled {
         format!(r#"{{"schema":{},"payload":"#, schema()).into_bytes()
     } else {
@@ -73,7 +74,8 @@ fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8> {
     }
 }
 
-fn end(start: &[u8]) -> &'static [u8] {
+/// What closes it.
+pub(crate) fn end(start: &[u8]) -> &'static [u8] {
     if start.is_empty() { b"" } else { b"}" }
 }
 
@@ -140,7 +142,7 @@ fn field(column: &Column, form: Form, parameters: &[(&'static str, String)]) -> 
 }
 
 /// `PostgresSourceInfoStructMaker`'s.
-const SOURCE: &str = concat!(
+pub(crate) const SOURCE: &str = concat!(
     r#"{"type":"struct","fields":["#,
     r#"{"type":"string","optional":false,"field":"version"},"#,
     r#"{"type":"string","optional":false,"field":"connector"},"#,
@@ -164,7 +166,7 @@ const SOURCE: &str = concat!(
 );
 
 /// `event.block`, whose name is never adjusted.
-const TRANSACTION: &str = concat!(
+pub(crate) const TRANSACTION: &str = concat!(
     r#"{"type":"struct","fields":["#,
     r#"{"type":"string","optional":false,"field":"id"},"#,
     r#"{"type":"int64","optional":false,"field":"total_order"},"#,

@@ -7,7 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     Cell, Change, ConversionFailures, EncodedRecords, EventOptions, OldRow, Operation, SkippedRecords,
-    TableDescription, TypeCatalog,
+    TableDescription, TransactionCounts, TypeCatalog,
     column::Column,
     headers::{self, ContextHeaders},
     mask::Masked,
@@ -37,6 +37,8 @@ pub struct Table {
     key_header: Object,
     wrapping: Wrapping,
     envelope: Envelope,
+    /// What its records are counted as.
+    collection: Arc<str>,
     context: Arc<ContextHeaders>,
     tombstones: bool,
     skipped: SkippedRecords,
@@ -67,6 +69,7 @@ impl Table {
             wrapping: Wrapping::new(&topic, &description, (&columns, &key_columns), types, options),
             topic: topic.into(),
             envelope: Envelope::new(&description, options),
+            collection: format!("{}.{}", description.schema, description.table).into(),
             context: Arc::new(ContextHeaders::new(options)),
             tombstones: options.tombstones_on_delete,
             skipped: options.skipped,
@@ -106,7 +109,19 @@ impl Table {
     /// Allocates only for what is rare: numerics beyond 38 digits, array elements with backslashes, hstore, PostGIS
     /// values, text that is not UTF-8, and to grow `out`.
     pub fn encode(&self, change: &Change<'_>, now_ns: i64, out: &mut EncodedRecords) {
+        self.encode_counted(change, now_ns, None, out);
+    }
+
+    /// The same; with `counts`, each record says where it stands in its transaction. Rows of a snapshot are part of none.
+    pub fn encode_counted(
+        &self,
+        change: &Change<'_>,
+        now_ns: i64,
+        counts: Option<&mut TransactionCounts>,
+        out: &mut EncodedRecords,
+    ) {
         let mut writer = Writer {
+            counts: counts.filter(|_| !matches!(change.operation, Operation::Read(_))),
             table: self,
             change,
             now_ns,
@@ -136,6 +151,7 @@ struct Writer<'a> {
     table: &'a Table,
     change: &'a Change<'a>,
     now_ns: i64,
+    counts: Option<&'a mut TransactionCounts>,
     context: usize,
     out: &'a mut EncodedRecords,
 }
@@ -205,6 +221,7 @@ impl Writer<'_> {
         if table.skips(letter) {
             return;
         }
+        let order = self.counts.as_mut().map(|counts| counts.count(&table.collection));
         let arena = self.out.arena();
         let start = arena.len();
         arena.extend_from_slice(table.wrapping.value(letter == Letter::Read));
@@ -214,14 +231,14 @@ impl Writer<'_> {
         table.write_row(after, arena);
         table
             .envelope
-            .write_tail(letter, &self.change.origin, self.now_ns, arena);
+            .write_tail(letter, &self.change.origin, order, self.now_ns, arena);
         arena.extend_from_slice(table.wrapping.value_end());
         let value = Some(start..arena.len());
         self.out.push(RecordRanges {
             key,
             value,
             other_key,
-            context: self.context,
+            context: Some(self.context),
         });
     }
 
@@ -231,7 +248,7 @@ impl Writer<'_> {
                 key,
                 value: None,
                 other_key,
-                context: self.context,
+                context: Some(self.context),
             });
         }
     }

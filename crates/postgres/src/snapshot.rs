@@ -185,7 +185,7 @@ impl SnapshotReader {
             if self.finished {
                 return Ok(match self.announced < self.tables.len() {
                     true => self.announce(),
-                    false => SnapshotEvent::End(snapshot_mark(self.consistent_point(), self.rows)),
+                    false => SnapshotEvent::End(self.mark()),
                 });
             }
             self.read().await?;
@@ -195,8 +195,10 @@ impl SnapshotReader {
     /// After [`SnapshotEvent::End`] and once the log has it durably: starts the stream at the consistent point. `None` if
     /// there is nothing to stream from.
     pub async fn into_stream(self) -> Result<Option<Stream>, SourceError> {
+        let held = Some(self.mark());
         self.reader.close().await;
         let start = Start {
+            held,
             tables: self.tables,
             ..self.start
         };
@@ -204,6 +206,11 @@ impl SnapshotReader {
             Some(walsender) => Ok(Some(Stream::start(walsender, self.catalog, start).await?)),
             None => Ok(None),
         }
+    }
+
+    /// What ends the snapshot in the log: once all rows were read.
+    pub fn mark(&self) -> TransactionMark {
+        snapshot_mark(self.consistent_point(), self.rows, self.ts_us)
     }
 
     fn announce(&mut self) -> SnapshotEvent<'static> {

@@ -58,7 +58,7 @@ impl Stage {
         let settings = [
             ("timezone", "Pacific/Pago_Pago"),
             ("max_wal_senders", "60"),
-            ("max_replication_slots", "200"),
+            ("max_replication_slots", "400"),
             ("max_connections", "300"),
         ];
         let postgres = Postgres::start_with(version, &settings)?;

@@ -3,6 +3,7 @@
 //! Numbers like T07 are the traps of PostgreSQL's logical replication that a test was written for:
 //! each is explained where it is tested.
 
+mod beside;
 mod clients;
 mod columns;
 mod crash_postgres;

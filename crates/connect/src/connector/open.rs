@@ -221,9 +221,11 @@ impl Connector {
         let Some(mut stream) = open.stream(stream, store, &mut state, &mut self.stop).await? else {
             return Ok(Step::Stop);
         };
-        stream.go_on();
         match self.carry(reader, Before::Nothing, state, pipeline, store).await? {
-            Some((state, _)) => Ok(Step::Stream(state, Box::new(stream))),
+            Some((state, reader)) => {
+                stream.go_on_after(reader.mark());
+                Ok(Step::Stream(state, Box::new(stream)))
+            }
             None => {
                 stream.close().await;
                 Ok(Step::Stop)
@@ -274,9 +276,11 @@ impl Connector {
         }
         state.snapshot_done = true;
         state.confirmed = reader.consistent_point().0;
-        open.note_ends(&mut state)?;
+        state.ended(reader.mark());
+        open.note_ends(&mut state).await?;
         store.save(&state).await?;
         self.is_first_open = false;
+        open.beat()?;
         Ok(Some((state, reader)))
     }
 }

@@ -38,6 +38,27 @@ pub struct CapturedTables {
     ignore_builtin: bool,
 }
 
+/// Which logical messages are wanted, by their prefixes.
+#[derive(Clone, Debug)]
+pub struct CapturedMessages(Lists);
+
+impl CapturedMessages {
+    /// Whether messages with this prefix are wanted.
+    pub fn capture(&self, prefix: &str) -> bool {
+        self.0.allow(prefix)
+    }
+
+    pub(super) fn compile(values: &Values, errors: &mut Vec<String>) -> Option<Self> {
+        Lists::compile(
+            values,
+            "message.prefix.include.list",
+            "message.prefix.exclude.list",
+            errors,
+        )
+        .map(Self)
+    }
+}
+
 /// An include list and an exclude list of one kind; at most one of them is given.
 #[derive(Clone, Debug)]
 pub(super) struct Lists {

@@ -10,6 +10,7 @@ use super::{SkippedOperations, captured::Patterns, masks, values::Values};
 /// Values that are not valid, which `errors` will tell of, are taken for the defaults.
 pub(super) fn compile(values: &Values, errors: &mut Vec<String>) -> EventOptions {
     EventOptions {
+        transaction_topic: values.text("topic.transaction").to_owned(),
         tombstones_on_delete: values.switch("tombstones.on.delete"),
         skipped: {
             let skipped = SkippedOperations::build(values);

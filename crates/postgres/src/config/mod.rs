@@ -11,6 +11,7 @@ mod columns;
 mod creation;
 mod document;
 mod events;
+mod heartbeat;
 mod host;
 mod java;
 mod keys;
@@ -29,10 +30,11 @@ mod values;
 
 use std::{path::PathBuf, sync::Arc};
 
-pub use captured::CapturedTables;
+pub use captured::{CapturedMessages, CapturedTables};
 pub use columns::CapturedColumns;
 pub use creation::{TopicGroups, TopicSettings};
 use document::Findings;
+pub use heartbeat::HeartbeatOptions;
 pub use host::refused_address;
 pub use keys::MessageKeys;
 pub use kind::Kind;
@@ -84,6 +86,12 @@ pub struct ConnectorConfig {
     pub tables: CapturedTables,
     /// The include and exclude lists of columns.
     pub columns: CapturedColumns,
+    /// The include and exclude lists of logical messages.
+    pub messages: CapturedMessages,
+    /// `provide.transaction.metadata`.
+    pub transaction_metadata: bool,
+    /// `heartbeat.*`.
+    pub heartbeat: Option<HeartbeatOptions>,
     /// `message.key.columns`.
     pub keys: MessageKeys,
     /// `topic.creation.*`.
@@ -124,6 +132,7 @@ impl ConnectorConfig {
     fn compile(values: &Values, mut findings: Findings) -> Result<ConnectorConfig, ConfigErrors> {
         let tables = CapturedTables::compile(values, &mut findings.errors);
         let columns = CapturedColumns::compile(values, &mut findings.errors);
+        let messages = CapturedMessages::compile(values, &mut findings.errors);
         let compiled = Compiled {
             topic_groups: TopicGroups::compile(values, &mut findings),
             snapshot: SnapshotOptions::compile(values, &mut findings),
@@ -131,10 +140,13 @@ impl ConnectorConfig {
             events: events::compile(values, &mut findings.errors),
             keys: MessageKeys::compile(values, &mut findings.errors),
         };
-        match (tables, columns) {
-            (Some(tables), Some(columns)) if findings.errors.is_empty() => {
-                Ok(Self::build(values, tables, columns, compiled, findings.remarks))
-            }
+        match (tables, columns, messages) {
+            (Some(tables), Some(columns), Some(messages)) if findings.errors.is_empty() => Ok(Self::build(
+                values,
+                (tables, columns, messages),
+                compiled,
+                findings.remarks,
+            )),
             _ => Err(ConfigErrors(findings.errors)),
         }
     }
@@ -142,8 +154,7 @@ impl ConnectorConfig {
     /// From values that were checked one by one and together.
     fn build(
         values: &Values,
-        tables: CapturedTables,
-        columns: CapturedColumns,
+        (tables, columns, messages): (CapturedTables, CapturedColumns, CapturedMessages),
         compiled: Compiled,
         remarks: Vec<String>,
     ) -> Self {
@@ -174,6 +185,9 @@ impl ConnectorConfig {
             replication,
             tables,
             columns,
+            messages,
+            heartbeat: HeartbeatOptions::build(values),
+            transaction_metadata: values.switch("provide.transaction.metadata"),
             keys,
             topic_groups,
             skipped_operations: SkippedOperations::build(values),

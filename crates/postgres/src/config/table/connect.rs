@@ -1,5 +1,6 @@
 //! Topics, and the properties of the runtime that Debezium lives in.
 
+use super::TOPIC_PART;
 use crate::config::{
     Importance::{Must, Often, Rare},
     Kind::{self, Switch, Text, Whole, Words},
@@ -41,13 +42,7 @@ pub(super) const TOPICS: &[Property] = &[
         Rare,
         NotApplicable("topic names are not cached"),
     ),
-    declare(
-        "topic.transaction",
-        Text,
-        Some("transaction"),
-        Often,
-        NotYetHarmless("there is no transaction topic"),
-    ),
+    declare("topic.transaction", TOPIC_PART, Some("transaction"), Often, Honoured),
     // Connect has it in the worker's own file; here there is none.
     declare("topic.creation.enable", Switch, Some("true"), Must, Honoured),
     declare("topic.creation.groups", Text, None, Must, Honoured),
