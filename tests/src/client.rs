@@ -15,8 +15,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::watch, task::JoinHandle};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, Utf8Bytes, client::IntoClientRequest},
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    tungstenite::{Message, Utf8Bytes, client::IntoClientRequest, protocol::WebSocketConfig},
 };
 
 use crate::{
@@ -47,7 +47,9 @@ impl Connection {
         if let Some(name) = subprotocol {
             request.headers_mut().insert("Sec-WebSocket-Protocol", name.parse()?);
         }
-        let (stream, _) = connect_async(request)
+        // A row may be as long as PostgreSQL takes it.
+        let unbounded = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+        let (stream, _) = connect_async_with_config(request, Some(unbounded), false)
             .await
             .with_context(|| format!("connecting to ws://{address}/ws"))?;
         Ok(Connection(stream))

@@ -319,15 +319,20 @@ impl Rowcast {
         self.log.text_from(0)
     }
 
-    /// The topic's records as `rowcast tail --raw --exit-at-end` prints them, one JSON object each.
+    /// The records of a table's topic as `rowcast tail --raw --exit-at-end` prints them, one JSON object each.
     pub async fn tail(&self, table: &str) -> anyhow::Result<Vec<Value>> {
+        self.tail_topic(&topic(table)).await
+    }
+
+    /// The same of any topic.
+    pub async fn tail_topic(&self, topic: &str) -> anyhow::Result<Vec<Value>> {
         let mut command = Command::new(binary()?);
         command
-            .args(["tail", &topic(table), "--raw", "--exit-at-end", "--data-dir"])
+            .args(["tail", topic, "--raw", "--exit-at-end", "--data-dir"])
             .arg(self.data_dir());
         let output = command.stdin(Stdio::null()).output().await?;
         if !output.status.success() {
-            bail!("rowcast tail {table}: {}", String::from_utf8_lossy(&output.stderr));
+            bail!("rowcast tail {topic}: {}", String::from_utf8_lossy(&output.stderr));
         }
         let text = String::from_utf8(output.stdout).context("tail prints UTF-8")?;
         text.lines()

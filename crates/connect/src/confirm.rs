@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rowcast_event::Lsn;
+use rowcast_event::{Lsn, TransactionMark};
 use rowcast_log::FlushSeq;
 
 /// WAL that may pile up behind an idle connector before its position is written down and confirmed.
@@ -34,11 +34,11 @@ pub(crate) struct IdlePosition {
 /// Commits on their way to durability, and what was confirmed.
 #[derive(Debug)]
 pub(crate) struct Confirmation {
-    /// (flush, end LSN of the last commit in it), oldest first. Bounded by the log's own bound on unsynced flushes:
+    /// (flush, the last commit in it), oldest first. Bounded by the log's own bound on unsynced flushes:
     /// flushes that share a sync are merged in [`Confirmation::flushed`].
-    pending: VecDeque<(FlushSeq, Lsn)>,
-    /// End LSN of commits appended but not yet flushed.
-    appended: Option<Lsn>,
+    pending: VecDeque<(FlushSeq, TransactionMark)>,
+    /// The last of the commits appended but not yet flushed.
+    appended: Option<TransactionMark>,
     /// In the middle of a transaction nothing of the server's WAL end is ours to confirm.
     in_transaction: bool,
     confirmed: Lsn,
@@ -65,31 +65,31 @@ impl Confirmation {
         self.in_transaction = true;
     }
 
-    pub(crate) fn commit(&mut self, end_lsn: Lsn) {
+    pub(crate) fn commit(&mut self, mark: TransactionMark) {
         self.in_transaction = false;
-        self.appended = Some(end_lsn);
+        self.appended = Some(mark);
     }
 
     /// All that was appended went out with this flush.
     pub(crate) fn flushed(&mut self, flush: FlushSeq) {
-        let Some(end_lsn) = self.appended.take() else { return };
+        let Some(mark) = self.appended.take() else { return };
         if self.pending.len() == PENDING_MAX {
             self.pending.pop_back();
         }
-        self.pending.push_back((flush, end_lsn));
+        self.pending.push_back((flush, mark));
     }
 
-    /// Everything up to this flush is durable: what may be confirmed now, if that is news.
-    pub(crate) fn durable(&mut self, flush: FlushSeq) -> Option<Lsn> {
+    /// Everything up to this flush is durable: the commit up to whose end may be confirmed now, if that is news.
+    pub(crate) fn durable(&mut self, flush: FlushSeq) -> Option<TransactionMark> {
         let mut news = None;
-        while let Some(&(pending, end_lsn)) = self.pending.front()
+        while let Some(&(pending, mark)) = self.pending.front()
             && pending <= flush
         {
             self.pending.pop_front();
-            news = Some(end_lsn);
+            news = Some(mark);
         }
-        news.filter(|&lsn| lsn > self.confirmed)
-            .inspect(|&lsn| self.confirmed = lsn)
+        news.filter(|mark| mark.end_lsn > self.confirmed)
+            .inspect(|mark| self.confirmed = mark.end_lsn)
     }
 
     /// The server's WAL end, offered in a keepalive: worth writing down and confirming? A server that asks gets its
@@ -136,6 +136,15 @@ impl Confirmation {
 mod tests {
     use super::*;
 
+    fn ends_at(end: u64) -> TransactionMark {
+        TransactionMark {
+            commit_lsn: Lsn(end - 5),
+            end_lsn: Lsn(end),
+            changes: 1,
+            ts_us: 0,
+        }
+    }
+
     fn offered(wal_end: Lsn) -> IdlePosition {
         IdlePosition { wal_end, asked: false }
     }
@@ -144,11 +153,11 @@ mod tests {
     fn t01_a_commit_is_confirmed_only_after_its_flush_is_durable() {
         let mut confirmation = Confirmation::new(Lsn(5));
         confirmation.begin();
-        confirmation.commit(Lsn(10));
+        confirmation.commit(ends_at(10));
         assert_eq!(confirmation.durable(FlushSeq(9)), None, "not flushed yet");
         confirmation.flushed(FlushSeq(10));
         assert_eq!(confirmation.durable(FlushSeq(9)), None);
-        assert_eq!(confirmation.durable(FlushSeq(10)), Some(Lsn(10)));
+        assert_eq!(confirmation.durable(FlushSeq(10)), Some(ends_at(10)));
         assert_eq!(confirmation.durable(FlushSeq(11)), None);
     }
 
@@ -159,7 +168,7 @@ mod tests {
         assert!(confirmation.idle(offered(Lsn(50)), now));
         confirmation.begin();
         assert!(!confirmation.idle(offered(Lsn(50)), now), "inside a transaction");
-        confirmation.commit(Lsn(10));
+        confirmation.commit(ends_at(10));
         assert!(!confirmation.idle(offered(Lsn(50)), now), "appended, not flushed");
         confirmation.flushed(FlushSeq(1));
         assert!(!confirmation.idle(offered(Lsn(50)), now), "flushed, not durable");
@@ -198,9 +207,9 @@ mod tests {
     fn many_unsynced_flushes_are_confirmed_late_rather_than_never() {
         let mut confirmation = Confirmation::new(Lsn(0));
         for n in 1..=200 {
-            confirmation.commit(Lsn(n * 10));
+            confirmation.commit(ends_at(n * 10));
             confirmation.flushed(FlushSeq(n));
         }
-        assert_eq!(confirmation.durable(FlushSeq(200)), Some(Lsn(2000)));
+        assert_eq!(confirmation.durable(FlushSeq(200)), Some(ends_at(2000)));
     }
 }

@@ -3,21 +3,36 @@
 
 use std::borrow::Cow;
 
+use rowcast_event::Lsn;
 use serde::Deserialize;
 
 /// Debezium's envelope, as far as it tells what happened and where in the source.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct Envelope<'a> {
     #[serde(borrow, default)]
     pub(crate) op: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(crate) source: Option<SourceBlock>,
+    /// Of a record of the transaction topic: `742:23476200`.
+    #[serde(borrow, default)]
+    pub(crate) id: Option<Cow<'a, str>>,
+}
+
+impl Envelope<'_> {
+    /// Which transaction the record is of (`None`: of none), and its LSN there.
+    pub(crate) fn place(&self) -> Option<(Option<u32>, Lsn)> {
+        if let Some(source) = self.source {
+            return Some((source.xid, Lsn(source.lsn.cast_unsigned())));
+        }
+        let (xid, lsn) = self.id.as_deref()?.split_once(':')?;
+        Some((Some(xid.parse().ok()?), Lsn(lsn.parse::<i64>().ok()?.cast_unsigned())))
+    }
 }
 
 /// Of a record's `source` block, its place in the source.
 #[derive(Clone, Copy, Deserialize)]
 pub(crate) struct SourceBlock {
-    /// Not there in a snapshot's rows.
+    /// Not there in what is part of no transaction, and in rows that a standby gave.
     #[serde(rename = "txId")]
     pub(crate) xid: Option<u32>,
     /// Written as a Java long.
@@ -33,12 +48,19 @@ struct Value<'a> {
     op: Option<Cow<'a, str>>,
     #[serde(default)]
     source: Option<SourceBlock>,
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
 }
 
 /// The envelope in a record's value; `None` if there is none.
 pub(crate) fn read(value: &[u8]) -> Option<Envelope<'_>> {
-    let Value { payload, op, source } = serde_json::from_slice(value).ok()?;
-    Some(payload.unwrap_or(Envelope { op, source }))
+    let Value {
+        payload,
+        op,
+        source,
+        id,
+    } = serde_json::from_slice(value).ok()?;
+    Some(payload.unwrap_or(Envelope { op, source, id }))
 }
 
 /// A log for the tests of those who read records back.

@@ -32,14 +32,7 @@ impl Own {
 
     /// A transaction of the source's is whole.
     pub(crate) fn commit(&mut self, mark: TransactionMark) {
-        // One that comes again after a restart is not the last.
-        let last = self
-            .state
-            .mark
-            .map_or(Lsn(0), |last| TransactionMark::from(last).commit_lsn);
-        if mark.commit_lsn > last {
-            self.state.mark = Some(mark.into());
-        }
+        self.state.ended(mark);
         self.confirm(mark.end_lsn);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! On a log that keeps no position of the source's (`Memory::Records`) a partition holds a beginning of what was appended
 //! to it, and each record's own `source` block says whose it is: the transaction's id and the change's LSN, which never goes
-//! back inside a transaction. Where changes share an LSN (a COPY gives a page of rows one, a key change writes three
+//! back inside a transaction. Messages that are part of no transaction come in the order of their LSNs. Where changes share an LSN (a COPY gives a page of rows one, a key change writes three
 //! records) they are counted. Read once, when a source is opened anew, from the offsets that were written down with the
 //! confirmed position: so the transactions are few, and ids are not used twice among them.
 
@@ -23,8 +23,8 @@ pub(crate) struct Part {
     pub(crate) count: u64,
 }
 
-/// By transaction id.
-pub(crate) type Parts = HashMap<u32, Part>;
+/// By transaction id; `None` is what is part of no transaction.
+pub(crate) type Parts = HashMap<Option<u32>, Part>;
 
 /// Reads what a partition holds from `from` on, and how far that was.
 pub(crate) fn read(log: &dyn Log, partition: &TopicPartition, from: Offset) -> Result<(Parts, Offset), LogError> {
@@ -38,7 +38,7 @@ pub(crate) fn read(log: &dyn Log, partition: &TopicPartition, from: Offset) -> R
 struct Counting {
     parts: Parts,
     /// The run of records that share transaction and LSN.
-    run: Option<(u32, Part)>,
+    run: Option<(Option<u32>, Part)>,
     /// Keys in the run: a key that is there twice is a run that was written twice, by a capture that woke up late.
     keys: HashSet<u64>,
     hasher: RandomState,
@@ -54,20 +54,19 @@ impl Counting {
             self.note();
             return Ok(());
         };
-        let source = envelope::read(value).and_then(|envelope| envelope.source);
-        let source = source.ok_or_else(|| {
+        let envelope = envelope::read(value).unwrap_or_default();
+        let (xid, lsn) = envelope.place().ok_or_else(|| {
             LogError::Invalid(format!(
                 "record {} of {partition} was not written by this connector: does another producer write to the topic? Give the \
                  connector a topic.prefix of its own",
                 record.offset.0
             ))
         })?;
-        let Some(xid) = source.xid else {
+        if xid.is_none() && envelope.op.as_deref() != Some("m") {
             // Of a snapshot.
             self.run = None;
             return Ok(());
-        };
-        let lsn = Lsn(source.lsn.cast_unsigned());
+        }
         let is_new_key = record.key.is_none_or(|key| self.keys.insert(self.hasher.hash_one(key)));
         match &mut self.run {
             Some((current, part)) if *current == xid && part.lsn == lsn && is_new_key => part.count += 1,
@@ -117,20 +116,23 @@ mod tests {
     #[test]
     fn records_that_share_an_lsn_are_counted() {
         let found = parts(&[(7, 10, "a"), (7, 20, "b"), (7, 20, "c"), (8, 15, "a")]);
-        assert_eq!(found, Parts::from([(7, part(20, 2)), (8, part(15, 1))]));
+        assert_eq!(found, Parts::from([(Some(7), part(20, 2)), (Some(8), part(15, 1))]));
     }
 
     #[test]
     fn records_with_their_schemas_are_read_as_well() {
         let wrapped = r#"{"schema":{"type":"struct"},"payload":{"source":{"lsn":10,"txId":7},"op":"c"}}"#;
-        assert_eq!(parts_of(&[(Some("a"), Some(wrapped))]), Parts::from([(7, part(10, 1))]));
+        assert_eq!(
+            parts_of(&[(Some("a"), Some(wrapped))]),
+            Parts::from([(Some(7), part(10, 1))])
+        );
     }
 
     #[test]
     fn a_tombstone_counts_with_its_delete() {
         assert_eq!(
             parts(&[(7, 10, "a"), (0, 0, "a"), (7, 10, "b")]),
-            Parts::from([(7, part(10, 3))])
+            Parts::from([(Some(7), part(10, 3))])
         );
     }
 
@@ -144,8 +146,34 @@ mod tests {
             (7, 20, "b"),
             (7, 20, "c"),
         ];
-        assert_eq!(parts(&twice), Parts::from([(7, part(20, 2))]));
+        assert_eq!(parts(&twice), Parts::from([(Some(7), part(20, 2))]));
         let tail = [(7, 20, "b"), (7, 20, "c"), (7, 20, "b"), (7, 20, "c")];
-        assert_eq!(parts(&tail), Parts::from([(7, part(20, 2))]));
+        assert_eq!(parts(&tail), Parts::from([(Some(7), part(20, 2))]));
+    }
+
+    #[test]
+    fn beginnings_and_ends_of_transactions_have_their_place_in_their_id() {
+        let record =
+            |status: &str, id: &str| format!(r#"{{"status":"{status}","id":"{id}","event_count":null,"ts_ms":1}}"#);
+        let values = [record("BEGIN", "7:10"), record("END", "7:30"), record("BEGIN", "8:30")];
+        let records: Vec<_> = values.iter().map(|value| (Some("id"), Some(&**value))).collect();
+        let expected = [(Some(7), part(30, 1)), (Some(8), part(30, 1))];
+        assert_eq!(parts_of(&records), Parts::from(expected));
+    }
+
+    #[test]
+    fn messages_of_no_transaction_are_there_up_to_the_last() {
+        let message =
+            |lsn: u64, xid: &str| format!(r#"{{"op":"m","source":{{"lsn":{lsn},"txId":{xid}}},"message":{{}}}}"#);
+        let values = [message(10, "null"), message(20, "7"), message(30, "null")];
+        let records: Vec<_> = values.iter().map(|value| (Some("p"), Some(&**value))).collect();
+        let expected = [(None, part(30, 1)), (Some(7), part(20, 1))];
+        assert_eq!(parts_of(&records), Parts::from(expected));
+        let read = r#"{"op":"r","source":{"lsn":10,"txId":null}}"#;
+        assert_eq!(
+            parts_of(&[(Some("a"), Some(read))]),
+            Parts::new(),
+            "a standby's snapshot has no transaction"
+        );
     }
 }

@@ -3,12 +3,14 @@
 //! Owns the connector's appender for the life of the process, so that a transaction which a broken connection cut in
 //! two goes on where it stopped. Knows nothing of why a connection ended; `connector.rs` decides what happens then.
 
+mod beside;
+mod filled;
+mod heartbeat;
+
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use rowcast_event::{Change, EncodedRecords, Lsn, Table, TransactionMark};
-use rowcast_log::{
-    Appender, FlushSeq, Log, LogError, Memory, NewRecord, Offset, TopicPartition, Visibility, WriterId, partition_of,
-};
+use rowcast_event::{Change, EncodedRecords, Lsn, Origin, Table, TransactionMark};
+use rowcast_log::{Appender, FlushSeq, Log, LogError, Memory, NewRecord, Offset, TopicPartition, Visibility, WriterId};
 use rowcast_postgres::{ConnectorConfig, Stream, StreamEvent};
 use tokio::sync::watch;
 
@@ -16,28 +18,35 @@ use crate::{
     ConnectMetrics, ConnectorError,
     clock::now_ns,
     confirm::{Confirmation, IdlePosition},
-    held::Held,
     metadata::{MetadataTopics, stopped},
     own::Own,
-    parts,
     progress::{Progress, at},
     schemas::Schemas,
-    state::{State, StateStore, last_mark},
+    state::{State, StateStore},
     stop::told_to_stop,
     topics::Topics,
-    under_way::UnderWay,
+    under_way::{Of, UnderWay},
 };
+use beside::Beside;
+use filled::{Appended, Filled};
+use heartbeat::Heartbeat;
 
 /// Bytes encoded since the last flush after which one is due although more is waiting to be read.
 ///
 /// The stream says "idle" whenever its read buffer (some hundred KiB) is used up, so this is met only by rows larger than that buffer.
 const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Where records of one table go.
+/// Before anything was whole.
+const NOTHING: TransactionMark = TransactionMark {
+    commit_lsn: Lsn(0),
+    end_lsn: Lsn(0),
+    changes: 0,
+    ts_us: 0,
+};
+
+/// A table whose records go to its topic.
 struct Route {
     table: Arc<Table>,
-    /// Of the table's topic, in order.
-    partitions: Vec<TopicPartition>,
     /// True until the shape of this table version is published.
     unpublished: bool,
 }
@@ -56,10 +65,16 @@ pub(crate) struct Pipeline {
     topics: Topics,
     /// By table oid. Bounded by the tables of the database.
     routes: HashMap<u32, Route>,
-    /// By topic, then by partition: survives table versions and connections.
-    held: HashMap<Arc<str>, Vec<Held>>,
+    /// By topic: survives table versions and connections.
+    filled: HashMap<Arc<str>, Filled>,
+    beside: Beside,
+    heartbeat: Option<Heartbeat>,
     encoded: EncodedRecords,
     unflushed_bytes: usize,
+    /// The log has the beginning of a transaction from this process, and not its end.
+    has_unfinished: bool,
+    /// What was whole last.
+    ended: TransactionMark,
     /// Something was appended or committed since the last flush.
     dirty: bool,
     /// The last transaction this process has ended in the log.
@@ -87,6 +102,7 @@ impl Pipeline {
             transactions: config.exactly_once_required,
         })?;
         let memory = appender.memory();
+        let ended = beginning.mark.map_or(NOTHING, TransactionMark::from);
         Ok(Pipeline {
             memory,
             beginning,
@@ -98,7 +114,11 @@ impl Pipeline {
             log,
             appender,
             routes: HashMap::new(),
-            held: HashMap::new(),
+            filled: HashMap::new(),
+            beside: Beside::new(config),
+            heartbeat: Heartbeat::new(config),
+            has_unfinished: false,
+            ended,
             encoded: EncodedRecords::default(),
             unflushed_bytes: 0,
             dirty: false,
@@ -138,6 +158,8 @@ impl Pipeline {
     ) -> Result<Option<Stream>, ConnectorError> {
         loop {
             let write_down_at = self.progress.due_at();
+            // One that comes due while the history is not proven waits for the next word of the server's.
+            let heartbeat_at = self.heartbeat_at().filter(|_| stream.is_proven());
             let takes_more = !self.must_wait(&stream);
             // Stop first, or a busy source would never let us; then what frees WAL; then new work, which takes as long as the source is busy.
             tokio::select! {
@@ -148,6 +170,7 @@ impl Pipeline {
                     self.confirm(&mut stream, store, state).await?;
                 }
                 _ = self.has_room.changed(), if !takes_more => {}
+                () = at(heartbeat_at) => self.heartbeat_is_due()?,
                 () = at(write_down_at) => self.progress.write_down(&mut stream, store, state).await?,
                 event = stream.next(), if takes_more => {
                     let keepalive = self.take(event?).await?;
@@ -221,8 +244,9 @@ impl Pipeline {
     async fn take(&mut self, event: StreamEvent<'_>) -> Result<Option<IdlePosition>, ConnectorError> {
         match event {
             StreamEvent::Change(table, change) => self.append(table, &change).await?,
-            StreamEvent::Begin { .. } => self.confirmation.begin(),
-            StreamEvent::Commit(mark) => self.commit(mark)?,
+            StreamEvent::Begin { commit_lsn, origin } => self.begin(commit_lsn, origin).await?,
+            StreamEvent::Message(message) => self.append_message(&message).await?,
+            StreamEvent::Commit(mark) => self.end(mark)?,
             StreamEvent::Table(table) => self.route(table).await?,
             StreamEvent::Keepalive {
                 wal_end,
@@ -244,51 +268,10 @@ impl Pipeline {
         for warning in table.warnings() {
             tracing::warn!(table = %table.topic, "{warning}");
         }
-        let partitions = self.topics.open(&table.topic).await?.all();
-        if !self.held.contains_key(&table.topic) {
-            let mut held = Vec::with_capacity(partitions.len());
-            for partition in &partitions {
-                held.push(self.find_held(partition)?);
-            }
-            self.held.insert(table.topic.clone(), held);
-        }
+        self.fill(&table.topic).await?;
         let unpublished = self.schemas.is_news(&table);
-        self.routes.insert(
-            table.description.oid,
-            Route {
-                table,
-                partitions,
-                unpublished,
-            },
-        );
+        self.routes.insert(table.description.oid, Route { table, unpublished });
         Ok(())
-    }
-
-    /// What a partition holds from before this pipeline.
-    fn find_held(&mut self, partition: &TopicPartition) -> Result<Held, LogError> {
-        // What ends where the confirmed position is, begins to commit before it.
-        let confirmed = Some(Lsn(self.beginning.confirmed.saturating_sub(1)));
-        Ok(match self.memory {
-            Memory::Position => {
-                let committed = last_mark(&*self.log, partition)?.map(|mark| mark.commit_lsn);
-                if committed.is_none() {
-                    // A table that has no rows is shown as empty once its first transaction has ended, and not before.
-                    self.appender.include(partition)?;
-                }
-                Held::up_to(committed)
-            }
-            Memory::Flush => {
-                let mark = self.beginning.mark.map(TransactionMark::from);
-                Held::up_to(confirmed.max(mark.map(|mark| mark.commit_lsn)))
-            }
-            Memory::Records => {
-                let from = self.beginning.offsets.get(&*partition.topic);
-                let from = from.and_then(|offsets| offsets.get(partition.partition as usize));
-                let (parts, end) = parts::read(&*self.log, partition, Offset(from.copied().unwrap_or(0)))?;
-                self.appender.expect_end(partition, end)?;
-                Held::with_parts(confirmed, parts)
-            }
-        })
     }
 
     /// Encodes a change and appends the records that its partition does not hold yet.
@@ -299,7 +282,7 @@ impl Pipeline {
         }
         let now_ns = now_ns();
         self.encoded.clear();
-        table.encode(change, now_ns, &mut self.encoded);
+        table.encode_counted(change, now_ns, self.beside.counts(), &mut self.encoded);
         if self.routes[&oid].unpublished && self.wants_any(oid, change) {
             self.publish_schema(oid).await?;
         }
@@ -312,50 +295,39 @@ impl Pipeline {
     /// Whether the whole transaction is in the table's partitions already: then nothing of it needs encoding.
     fn holds(&self, oid: u32, commit_lsn: Lsn) -> bool {
         let route = self.routes.get(&oid).expect("a table is announced before its changes");
-        commit_lsn <= self.committed || self.held[&route.table.topic].iter().all(|held| held.holds(commit_lsn))
+        commit_lsn <= self.committed || !self.beside.is_counting() && self.filled[&route.table.topic].holds(commit_lsn)
     }
 
     /// Whether any of the encoded records is to be appended.
     fn wants_any(&self, oid: u32, change: &Change<'_>) -> bool {
-        let mut held = self.held[&self.routes[&oid].table.topic].clone();
-        let mut any = false;
-        self.encoded.for_each(|record| {
-            let partition = partition_of(record.key, held.len() as u32) as usize;
-            any |= held[partition].wants(change.position.commit_lsn, &change.origin);
-        });
-        any
+        let filled = &self.filled[&self.routes[&oid].table.topic];
+        filled.wants_any(&self.encoded, change.position.commit_lsn, &change.origin)
     }
 
     /// Appends what was encoded, as far as the partitions lack it, and tells whether they lacked anything.
     fn append_encoded(&mut self, oid: u32, change: &Change<'_>, now_ns: i64) -> Result<bool, LogError> {
         let route = self.routes.get(&oid).expect("a table is announced before its changes");
-        let held = self
-            .held
-            .get_mut(&route.table.topic)
-            .expect("a route has its held position");
-        let (appender, under_way) = (&mut self.appender, &mut self.under_way);
-        let (mut appended, mut bytes, mut outcome) = (0, 0, Ok(()));
-        self.encoded.for_each(|record| {
-            let partition = partition_of(record.key, held.len() as u32) as usize;
-            if outcome.is_err() || !held[partition].wants(change.position.commit_lsn, &change.origin) {
-                return;
-            }
-            let (key, value) = (record.key, record.value);
-            let new = NewRecord {
-                timestamp_ms: now_ns / 1_000_000,
-                key,
-                value,
-                headers: record.headers,
-            };
-            under_way.append(change.position.commit_lsn, change.origin.xid);
-            outcome = appender.append(&route.partitions[partition], new);
-            appended += 1;
-            bytes += value.map_or(0, <[u8]>::len);
-        });
-        self.unflushed_bytes += bytes;
-        self.dirty |= appended > 0;
-        self.metrics.records.inc_by(appended);
-        outcome.map(|()| appended > 0)
+        let filled = self.filled.get_mut(&route.table.topic).expect("a route has its topic");
+        let place = (change.position.commit_lsn, &change.origin);
+        let (appender, under_way) = (&mut *self.appender, &mut self.under_way);
+        let appended = filled.append(&self.encoded, place, now_ns, appender, under_way);
+        self.count(appended)
+    }
+
+    /// The same for records that are no table's.
+    fn append_beside(&mut self, topic: &str, place: (Lsn, &Origin), now_ns: i64) -> Result<bool, LogError> {
+        let filled = self.filled.get_mut(topic).expect("it is opened before its records");
+        let (appender, under_way) = (&mut *self.appender, &mut self.under_way);
+        let appended = filled.append(&self.encoded, place, now_ns, appender, under_way);
+        self.count(appended)
+    }
+
+    fn count(&mut self, appended: Appended) -> Result<bool, LogError> {
+        self.unflushed_bytes += appended.bytes;
+        self.dirty |= appended.records > 0;
+        self.has_unfinished |= appended.records > 0;
+        self.metrics.records.inc_by(appended.records);
+        appended.outcome.map(|()| appended.records > 0)
     }
 
     /// The records of the change that was appended last.
@@ -370,9 +342,8 @@ impl Pipeline {
 
     /// The partitions of a table's topic.
     pub(crate) fn partitions(&self, oid: u32) -> Vec<TopicPartition> {
-        self.routes
-            .get(&oid)
-            .map_or_else(Vec::new, |route| route.partitions.clone())
+        let route = self.routes.get(&oid);
+        route.map_or_else(Vec::new, |route| self.filled[&route.table.topic].partitions.clone())
     }
 
     /// Says that a key has no row any more. Part of what ends with the next mark.
@@ -388,7 +359,7 @@ impl Pipeline {
             value: None,
             headers: &[],
         };
-        self.under_way.append(commit_lsn, None);
+        self.under_way.append(commit_lsn, Of::Snapshot);
         self.appender.append(partition, tombstone)?;
         self.unflushed_bytes += key.len();
         self.dirty = true;
@@ -401,7 +372,7 @@ impl Pipeline {
         let route = self.routes.get_mut(&oid).expect("only routed tables are published");
         route.unpublished = false;
         let appender = &mut self.appender;
-        let from: Vec<Offset> = route
+        let from: Vec<Offset> = self.filled[&route.table.topic]
             .partitions
             .iter()
             .map(|partition| appender.next_offset(partition))
@@ -411,7 +382,7 @@ impl Pipeline {
 
     /// The transaction is whole: its mark follows its records in every partition they went to.
     pub(crate) fn commit(&mut self, mark: TransactionMark) -> Result<(), LogError> {
-        self.confirmation.commit(mark.end_lsn);
+        self.confirmation.commit(mark);
         self.wal_end = self.wal_end.max(mark.end_lsn);
         // A replayed one: the appender may hold the beginning of a later transaction, which this mark must not end.
         if mark.commit_lsn <= self.committed {
@@ -420,7 +391,9 @@ impl Pipeline {
         self.committed = mark.commit_lsn;
         self.progress.commit(mark);
         self.dirty = true;
+        self.append_heartbeat()?;
         self.appender.commit(&mark.to_bytes())?;
+        (self.has_unfinished, self.ended) = (false, mark);
         self.metrics.transactions.inc();
         Ok(())
     }
@@ -488,22 +461,6 @@ impl Pipeline {
         Ok(())
     }
 
-    /// After a snapshot: everything so far lies below these offsets.
-    pub(crate) fn note_ends(&mut self, state: &mut State) -> Result<(), LogError> {
-        if self.memory != Memory::Records {
-            return Ok(());
-        }
-        for route in self.routes.values() {
-            let mut ends = Vec::with_capacity(route.partitions.len());
-            for partition in &route.partitions {
-                ends.push(self.appender.next_offset(partition)?.0);
-            }
-            state.offsets.insert(route.table.topic.to_string(), ends);
-        }
-        self.beginning = state.clone();
-        Ok(())
-    }
-
     /// What another capture wrote down after `state` was read and before the slot was ours belongs to the beginning.
     pub(crate) fn begin_after(&mut self, known: &State, state: &mut State) {
         state.confirmed = state.confirmed.max(known.confirmed);
@@ -554,8 +511,8 @@ impl Pipeline {
         self.wal_end = self.wal_end.max(wal_end);
         let now = Instant::now();
         if stream.is_proven() && self.confirmation.idle(position, now) {
-            state.confirmed = wal_end.0;
-            self.write_idle(store, state).await?;
+            state.confirm(wal_end, stream.last());
+            self.write_idle(store, state, stream.last()).await?;
             self.confirmation.idle_written(wal_end, now);
             stream.confirm(wal_end).await?;
         }
@@ -563,8 +520,13 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn write_idle(&mut self, store: &StateStore, state: &mut State) -> Result<(), ConnectorError> {
-        if !self.progress.confirm_own(Lsn(state.confirmed)) {
+    async fn write_idle(
+        &mut self,
+        store: &StateStore,
+        state: &mut State,
+        last: Option<TransactionMark>,
+    ) -> Result<(), ConnectorError> {
+        if !self.progress.confirm_own(Lsn(state.confirmed), last) {
             return Ok(store.save(state).await?);
         }
         let flush = self.flush(Visibility::Now)?;
@@ -579,7 +541,7 @@ impl Pipeline {
 
     /// A new connection sends again what was not confirmed.
     pub(crate) fn start_over(&mut self, confirmed: Lsn) {
-        self.held.values_mut().flatten().for_each(Held::rewind);
+        self.filled.values_mut().for_each(Filled::rewind);
         self.confirmation.reconnected(confirmed);
         self.wal_end = self.wal_end.max(confirmed);
     }

@@ -27,7 +27,7 @@ pub(crate) struct Progress {
     /// For [`Memory::Flush`].
     own: Option<Own>,
     /// For [`Memory::Records`]: what is durable and was not written down yet, and when that may be.
-    unwritten: Option<Lsn>,
+    unwritten: Option<TransactionMark>,
     write_down_at: Instant,
 }
 
@@ -64,11 +64,13 @@ impl Progress {
         self.own.as_mut().map_or(Ok(false), |own| own.append(appender))
     }
 
-    /// Has our own record say that everything below is there, or none of ours; false where that is written down otherwise.
-    pub(crate) fn confirm_own(&mut self, lsn: Lsn) -> bool {
+    /// Has our own record say that everything below is there, or none of ours, and what was whole last; false where that is
+    /// written down otherwise.
+    pub(crate) fn confirm_own(&mut self, lsn: Lsn, last: Option<TransactionMark>) -> bool {
         self.unwritten = None;
         match &mut self.own {
             Some(own) => {
+                last.into_iter().for_each(|last| own.commit(last));
                 own.confirm(lsn);
                 true
             }
@@ -94,18 +96,18 @@ impl Progress {
     /// Tells the server what has become durable, at once or when it is written down.
     pub(crate) async fn confirm(
         &mut self,
-        news: Option<Lsn>,
+        news: Option<TransactionMark>,
         stream: &mut Stream,
         store: &StateStore,
         state: &mut State,
     ) -> Result<(), ConnectorError> {
-        if let Some(lsn) = news {
+        if let Some(mark) = news {
             match self.memory {
                 Memory::Position | Memory::Flush => {
-                    state.confirmed = state.confirmed.max(lsn.0);
-                    stream.confirm(lsn).await?;
+                    state.confirmed = state.confirmed.max(mark.end_lsn.0);
+                    stream.confirm(mark.end_lsn).await?;
                 }
-                Memory::Records => self.unwritten = Some(lsn),
+                Memory::Records => self.unwritten = Some(mark),
             }
         }
         if self.unwritten.is_some() && Instant::now() >= self.write_down_at {
@@ -121,13 +123,13 @@ impl Progress {
         store: &StateStore,
         state: &mut State,
     ) -> Result<(), ConnectorError> {
-        let Some(lsn) = self.unwritten.take() else {
+        let Some(mark) = self.unwritten.take() else {
             return Ok(());
         };
-        state.confirmed = state.confirmed.max(lsn.0);
+        state.confirm(mark.end_lsn, Some(mark));
         store.save(state).await?;
         self.write_down_at = Instant::now() + WRITE_DOWN_INTERVAL;
-        Ok(stream.confirm(lsn).await?)
+        Ok(stream.confirm(mark.end_lsn).await?)
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rowcast_event::{Lsn, TransactionMark};
+use rowcast_event::{Lsn, MessageEncoder, TransactionMark};
 use rowcast_log::{Log, LogError, TopicInfo, TopicPartition};
 use rowcast_postgres::{ConnectorConfig, Published, Resume, ServerIdentity};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -36,7 +36,8 @@ pub(crate) struct State {
     /// not confirmed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) offsets: BTreeMap<String, Vec<u64>>,
-    /// On a log whose memory is this record: the last transaction that was written with it.
+    /// What was whole last, as of `confirmed`: the commit before the first transaction that the server sends next. On a log
+    /// whose memory is this record also what it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mark: Option<Mark>,
 }
@@ -55,6 +56,20 @@ impl State {
             mark: None,
         }
     }
+
+    /// A transaction is whole. One that comes again after a restart is not the last.
+    pub(crate) fn ended(&mut self, mark: TransactionMark) {
+        let last = self.mark.map_or(Lsn(0), |last| TransactionMark::from(last).commit_lsn);
+        if mark.commit_lsn > last {
+            self.mark = Some(mark.into());
+        }
+    }
+
+    /// Everything below is there, or was none of ours; `last` is what was whole last by then.
+    pub(crate) fn confirm(&mut self, lsn: Lsn, last: Option<TransactionMark>) {
+        self.confirmed = self.confirmed.max(lsn.0);
+        last.into_iter().for_each(|last| self.ended(last));
+    }
 }
 
 /// A [`TransactionMark`] as JSON.
@@ -63,6 +78,8 @@ pub(crate) struct Mark {
     commit_lsn: u64,
     end_lsn: u64,
     changes: u64,
+    #[serde(default)]
+    ts_us: i64,
 }
 
 impl From<TransactionMark> for Mark {
@@ -71,6 +88,7 @@ impl From<TransactionMark> for Mark {
             commit_lsn: mark.commit_lsn.0,
             end_lsn: mark.end_lsn.0,
             changes: mark.changes,
+            ts_us: mark.ts_us,
         }
     }
 }
@@ -81,6 +99,7 @@ impl From<Mark> for TransactionMark {
             commit_lsn: Lsn(mark.commit_lsn),
             end_lsn: Lsn(mark.end_lsn),
             changes: mark.changes,
+            ts_us: mark.ts_us,
         }
     }
 }
@@ -94,7 +113,9 @@ pub(crate) struct StateStore {
     other_topic: String,
     key: Vec<u8>,
     published_key: Vec<u8>,
-    topic_prefix: String,
+    topic_start: String,
+    /// That of logical messages, which knows no delimiter.
+    messages_topic: String,
 }
 
 impl StateStore {
@@ -116,7 +137,8 @@ impl StateStore {
             other_topic,
             key,
             published_key,
-            topic_prefix: config.topic_prefix.clone(),
+            topic_start: config.topic_start.clone(),
+            messages_topic: MessageEncoder::new(&config.event_options("")).topic.to_string(),
         }
     }
 
@@ -205,9 +227,7 @@ impl StateStore {
     /// The topics this connector writes: those under its prefix.
     pub(crate) fn topics(&self) -> Result<Vec<TopicInfo>, LogError> {
         let under_prefix = |name: &str| {
-            name.strip_prefix(self.topic_prefix.as_str())
-                .is_some_and(|rest| rest.starts_with('.'))
-                && !name.starts_with("__")
+            (name.starts_with(self.topic_start.as_str()) || name == self.messages_topic) && !name.starts_with("__")
         };
         let mut topics = self.log().find_topics()?;
         topics.retain(|topic| under_prefix(&topic.name));

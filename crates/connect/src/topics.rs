@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use rowcast_log::{Log, LogError, Memory, TopicCreation, TopicInfo};
+use rowcast_log::{Log, LogError, Memory, TopicCreation, TopicInfo, TopicPartition};
 use rowcast_postgres::{
     ConnectorConfig,
     config::{TopicGroups, TopicSettings},
@@ -71,6 +71,16 @@ impl Topics {
             topic.partitions = filled;
         }
         Ok(topic)
+    }
+
+    /// The first partition of a topic of which nothing is ever found again; made if it is missing, and not written down:
+    /// whoever deletes it has lost nothing.
+    pub(crate) fn make(&self, name: &str) -> Result<TopicPartition, LogError> {
+        let topic = self.log.ensure_topic(name, &creation(self.groups.settings(name)))?;
+        Ok(TopicPartition {
+            topic: topic.name,
+            partition: 0,
+        })
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use rowcast_event::Lsn;
+use rowcast_event::{Lsn, Origin, SnapshotMarker};
 use rowcast_log::{FlushSeq, LogError};
 
 use crate::ConnectorError;
@@ -24,16 +24,36 @@ pub(crate) struct UnderWay {
 struct Begun {
     first: u64,
     commit_lsn: Lsn,
-    xid: Option<u32>,
+    of: Of,
+}
+
+/// What a record is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Snapshot,
+    Transaction(u32),
+    /// A message that is part of nothing else.
+    Message,
+}
+
+impl Of {
+    /// By the record's origin.
+    pub(crate) fn origin(origin: &Origin) -> Of {
+        match (origin.snapshot, origin.xid) {
+            (SnapshotMarker::Streamed, Some(xid)) => Of::Transaction(xid),
+            (SnapshotMarker::Streamed, None) => Of::Message,
+            _ => Of::Snapshot,
+        }
+    }
 }
 
 impl UnderWay {
     /// A record of this transaction was handed to the appender.
-    pub(crate) fn append(&mut self, commit_lsn: Lsn, xid: Option<u32>) {
-        let is_same = |last: &Begun| (last.commit_lsn, last.xid) == (commit_lsn, xid);
+    pub(crate) fn append(&mut self, commit_lsn: Lsn, of: Of) {
+        let is_same = |last: &Begun| (last.commit_lsn, last.of) == (commit_lsn, of);
         if !self.begun.back().is_some_and(is_same) {
             let first = self.appended;
-            self.begun.push_back(Begun { first, commit_lsn, xid });
+            self.begun.push_back(Begun { first, commit_lsn, of });
         }
         self.appended += 1;
     }
@@ -71,9 +91,10 @@ impl UnderWay {
             return error;
         };
         let number = append - begun.first + 1;
-        let of = match begun.xid {
-            Some(xid) => format!("transaction {xid}, which commits at LSN {}", begun.commit_lsn),
-            None => format!("the snapshot as of LSN {}", begun.commit_lsn),
+        let of = match begun.of {
+            Of::Transaction(xid) => format!("transaction {xid}, which commits at LSN {}", begun.commit_lsn),
+            Of::Snapshot => format!("the snapshot as of LSN {}", begun.commit_lsn),
+            Of::Message => format!("the message that ends behind LSN {}", begun.commit_lsn),
         };
         ConnectorError::Refused(format!(
             "{partition} does not take record {number} of {of}: {why}. PostgreSQL keeps it and all behind it; it is tried again"
@@ -96,13 +117,13 @@ mod tests {
     #[test]
     fn a_refused_record_is_named_by_its_transaction() {
         let mut under_way = UnderWay::default();
-        under_way.append(Lsn(10), None);
+        under_way.append(Lsn(10), Of::Snapshot);
         for (lsn, xid) in [(20, 7), (20, 7), (30, 8)] {
-            under_way.append(Lsn(lsn), Some(xid));
+            under_way.append(Lsn(lsn), Of::Transaction(xid));
         }
         under_way.append_own();
         under_way.flushed(FlushSeq(1));
-        under_way.append(Lsn(40), Some(9));
+        under_way.append(Lsn(40), Of::Transaction(9));
         under_way.flushed(FlushSeq(2));
         let said = |under_way: &UnderWay, append| under_way.explain(refused(append)).to_string();
         assert!(said(&under_way, 0).contains("record 1 of the snapshot as of LSN 0/A"));

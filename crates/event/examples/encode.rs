@@ -95,6 +95,7 @@ fn orders(schemas: bool) -> Table {
             column("updated_at", 1114, Some("now()")),
         ],
         key: vec![0],
+        key_only: Vec::new(),
     };
     let mut options = EventOptions::new("orders", "orders_db", "01a20628-5c5b-7786-839f-fdc321293bb9");
     options.key_converter.schemas = schemas;

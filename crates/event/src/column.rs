@@ -9,9 +9,11 @@ use crate::{
     ColumnDescription, EventOptions, TypeCatalog,
     converter::Converter,
     default_expression,
+    mask::Masked,
     names::{NameOf, adjusted},
     notation::{Form, Notation},
     schema::Schema,
+    source_type::Reader,
     toast::{Placeholder, Toast},
     types,
     values::Fidelity,
@@ -31,12 +33,16 @@ pub(crate) struct Column {
     /// JSON of the default, as the value's converter writes it.
     pub(crate) default_json: Option<String>,
     default: Option<Constant>,
+    /// Its fillers are masked too.
+    is_masked: bool,
     /// Delivered where null is not allowed.
     filler: Constant,
     toast: Toast,
     converter: Converter,
     /// For rows of a snapshot, where Debezium delivers another value there.
     snapshot_converter: Converter,
+    /// What its value always is.
+    constant: Option<String>,
     unconvertible: AtomicU64,
     repaired: AtomicU64,
 }
@@ -60,12 +66,13 @@ pub struct ConversionFailures<'a> {
 }
 
 impl Column {
-    /// `None` if the type has no converter, so the column is not delivered.
+    /// `None` if the type has no converter, so the column is not delivered. `masked` says how its values are hidden.
     pub(crate) fn compile(
         tuple_index: usize,
         description: &ColumnDescription,
         types: &TypeCatalog,
         options: &EventOptions,
+        masked: Option<Masked<'_>>,
     ) -> Option<Column> {
         let plan = types::plan(description.type_oid, description.type_modifier, types, options)?;
         let default = description
@@ -78,21 +85,33 @@ impl Column {
             })
             .filter(|default| default.convert(Form::Json).is_some());
         let form = Form::of_json(options.value_converter);
+        let mask = |converter: Converter, reader| match masked {
+            Some(masked) => masked.converter(converter, &plan.schema, reader),
+            None => converter,
+        };
         Some(Column {
             name: adjusted(&description.name, options.field_names, NameOf::Field).into_owned(),
             tuple_index,
             optional: description.nullable || plan.schema.optional,
             nullable: description.nullable,
             default_json: default.as_ref().and_then(|default| default.json(form)),
-            default,
-            filler: Constant {
-                text: plan.zero.to_owned(),
-                converter: plan.filler,
+            filler: match (&default, masked) {
+                (Some(default), Some(_)) if !description.nullable => Constant {
+                    text: default.text.clone(),
+                    converter: mask(default.converter.clone(), Reader::Stream),
+                },
+                _ => Constant {
+                    text: plan.zero.to_owned(),
+                    converter: mask(plan.filler, Reader::Stream),
+                },
             },
+            default,
+            is_masked: masked.is_some(),
             toast: plan.toast,
+            converter: mask(plan.converter, Reader::Stream),
+            snapshot_converter: mask(plan.snapshot_converter, Reader::Snapshot),
+            constant: masked.and_then(Masked::constant),
             schema: plan.schema,
-            converter: plan.converter,
-            snapshot_converter: plan.snapshot_converter,
             unconvertible: AtomicU64::new(0),
             repaired: AtomicU64::new(0),
         })
@@ -120,10 +139,24 @@ impl Column {
         }
     }
 
+    /// The same of the stream for a comparison: a value that is nothing to anybody is not counted.
+    pub(crate) fn write_to_compare<N: Notation>(&self, text: &[u8], out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        let written = self.converter.write::<N>(text, out).is_ok();
+        out.truncate(if written { out.len() } else { start });
+        written
+    }
+
+    /// Whether null is a value of its own here.
+    pub(crate) fn is_nullable(&self) -> bool {
+        self.nullable
+    }
+
     /// What is delivered for NULL, for columns an old key does not have, and for what does not convert.
     pub(crate) fn null(&self, form: Form, null_is_default: bool) -> Vec<u8> {
         let constant = match (&self.default, self.nullable) {
-            (Some(default), nullable) if null_is_default || !nullable => default,
+            (Some(default), true) if null_is_default => default,
+            (Some(default), false) if !self.is_masked => default,
             (_, true) => return b"null".to_vec(),
             _ => &self.filler,
         };
@@ -132,7 +165,21 @@ impl Column {
 
     /// What is delivered for a TOAST value that PostgreSQL did not send; `None` if it is what NULL is.
     pub(crate) fn unchanged(&self, placeholder: &Placeholder, form: Form) -> Option<Vec<u8>> {
-        placeholder.write(self.toast, self.nullable, form)
+        match &self.converter {
+            hashed @ Converter::Hashed(_) => form.convert(hashed, placeholder.bytes()),
+            // The bytes of the placeholder are no value to Debezium's truncation.
+            Converter::Cut { whole, max } if !whole.is_bytes() => {
+                let mut out = placeholder.write(self.toast, self.nullable, form)?;
+                whole.cut(*max, 0, &mut out);
+                Some(out)
+            }
+            _ => placeholder.write(self.toast, self.nullable, form),
+        }
+    }
+
+    /// What the value is in every row, whatever PostgreSQL sends.
+    pub(crate) fn constant(&self, form: Form) -> Option<Vec<u8>> {
+        self.constant.as_ref().map(|constant| form.string(constant))
     }
 
     /// JSON of the default, for a schema.

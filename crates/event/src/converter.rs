@@ -3,8 +3,11 @@
 //! A converter is named for what it delivers, with its settings as data, so that a mode (`time.precision.mode` and its
 //! kin) is another choice in `types`, not another branch here. The work is done by the families in `values`.
 
+use std::sync::Arc;
+
 use crate::{
     BinaryMode, DecimalMode,
+    mask::{self, Hasher},
     notation::Notation,
     values::{
         Written, array, binary, decimal, float, geometry, hstore, integer, interval,
@@ -76,6 +79,13 @@ pub(crate) enum Converter {
         /// Whether arrays in arrays are told as one.
         flat: bool,
     },
+    /// The hash of a text.
+    Hashed(Arc<Hasher>),
+    /// No more than so many characters of what another gives, or bytes if that is base64 of bytes.
+    Cut {
+        whole: Box<Converter>,
+        max: usize,
+    },
 }
 
 impl Converter {
@@ -121,6 +131,29 @@ impl Converter {
                 delimiter,
                 flat,
             } => array::write::<N>(text, element, *delimiter, *flat, out),
+            Converter::Hashed(hasher) => hasher.write(text, out),
+            Converter::Cut { whole, max } => {
+                let start = out.len();
+                let written = whole.write::<N>(text, out)?;
+                whole.cut(*max, start, out);
+                Ok(written)
+            }
         }
+    }
+
+    /// Cuts what it has written at the end of `out`.
+    pub(crate) fn cut(&self, max: usize, start: usize, out: &mut Vec<u8>) {
+        match self.is_bytes() {
+            true => mask::cut_base64(max, start, out),
+            false => mask::cut_text(max, start, out),
+        }
+    }
+
+    /// Bytes as Connect knows them, which JSON tells in base64.
+    pub(crate) fn is_bytes(&self) -> bool {
+        let (Converter::Bytea(mode) | Converter::TextBytes(mode) | Converter::GeometricText(mode)) = self else {
+            return false;
+        };
+        *mode == BinaryMode::Bytes
     }
 }

@@ -30,4 +30,6 @@ pub struct TableDescription {
     pub columns: Vec<ColumnDescription>,
     /// Indexes into `columns`, in key order. Empty: the table has no key.
     pub key: Vec<usize>,
+    /// Indexes into `columns` of those that only the key has: the row leaves them out.
+    pub key_only: Vec<usize>,
 }

@@ -22,17 +22,18 @@ pub(crate) const HEADERS_MAX: usize = CONTEXT_HEADERS.len() + 1;
 /// Debezium runs one task for PostgreSQL, ever.
 const TASK_ID: &str = "0";
 
-/// The values of the context headers, in the order of [`CONTEXT_HEADERS`].
+/// The values of the context headers, in the order of [`CONTEXT_HEADERS`]; none without `extended.headers.enabled`.
 #[derive(Debug)]
-pub(crate) struct ContextHeaders([String; CONTEXT_HEADERS.len()]);
+pub(crate) struct ContextHeaders(Option<[String; CONTEXT_HEADERS.len()]>);
 
 impl ContextHeaders {
     pub(crate) fn new(options: &EventOptions) -> ContextHeaders {
         let values = [&options.topic_prefix, TASK_ID, "postgresql", &options.run_id];
-        ContextHeaders(values.map(str::to_owned))
+        ContextHeaders(options.context_headers.then(|| values.map(str::to_owned)))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        CONTEXT_HEADERS.into_iter().zip(self.0.iter().map(String::as_bytes))
+        let values = self.0.iter().flatten().map(String::as_bytes);
+        CONTEXT_HEADERS.into_iter().zip(values)
     }
 }

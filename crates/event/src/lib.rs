@@ -25,6 +25,7 @@
 //!     table: "orders".into(),
 //!     columns: vec![id],
 //!     key: vec![0],
+//!     key_only: Vec::new(),
 //! };
 //! let options = EventOptions::new("orders", "orders_db", "01a20628-5c5b-7786-839f-fdc321293bb9");
 //! let table = Table::compile(description, &TypeCatalog::default(), &options);
@@ -54,8 +55,12 @@ mod converter;
 mod default_expression;
 mod description;
 mod headers;
+mod heartbeat;
+mod java_hash;
 mod json;
 mod lsn;
+mod mask;
+mod message;
 mod names;
 mod notation;
 mod object;
@@ -70,6 +75,7 @@ mod source_type;
 mod table;
 mod toast;
 mod topic;
+mod transaction;
 mod types;
 mod values;
 
@@ -77,7 +83,10 @@ pub use catalog::{PgType, PgTypeKind, TypeCatalog};
 pub use change::{Cell, Change, OldRow, Operation, Origin, SnapshotMarker};
 pub use column::ConversionFailures;
 pub use description::{ColumnDescription, TableDescription};
+pub use heartbeat::HeartbeatEncoder;
 pub use lsn::{Lsn, LsnParseError};
+pub use mask::{ColumnMasks, Hash, HashAlgorithm, Mask};
+pub use message::{LogicalMessage, MessageEncoder};
 pub use options::{
     BinaryMode, DecimalMode, EventOptions, HstoreMode, IntervalMode, JsonConverter, NameAdjustment, NamePattern,
     SkippedRecords, TimeMode, ValueModes,
@@ -87,4 +96,5 @@ pub use records::{EncodedRecord, EncodedRecords};
 pub use session::SESSION_SETTINGS;
 pub use table::Table;
 pub use topic::topic_name;
+pub use transaction::{TransactionCounts, TransactionEncoder};
 pub use values::temporal::utc_date_time;

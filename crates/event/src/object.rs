@@ -15,12 +15,14 @@ use crate::{
 pub(crate) struct Object {
     form: Form,
     fields: Vec<Field>,
+    /// What follows the last field: a brace, and before it the columns that are the same in every row.
+    end: Vec<u8>,
 }
 
 /// A column's place in an object.
 #[derive(Debug)]
 struct Field {
-    /// `{"name":` or `,"name":`.
+    /// `{"name":` or `,"name":`, and before it the columns that are the same in every row.
     prefix: Vec<u8>,
     /// Index into the table's columns.
     column: usize,
@@ -46,30 +48,45 @@ impl<'a> Row<'a> {
             from_snapshot: false,
         }
     }
+
+    /// A tuple shorter than the table is taken as ending in NULLs.
+    fn cell(&self, column: &Column) -> Cell<'a> {
+        let cell = self.cells.get(column.tuple_index).copied().unwrap_or(Cell::Null);
+        let before = self.before.and_then(|cells| cells.get(column.tuple_index)).copied();
+        match (cell, before) {
+            // PostgreSQL may have sent in the old row what it did not repeat in the new one.
+            (Cell::Unchanged, Some(Cell::Text(text))) => Cell::Text(text),
+            (cell, _) => cell,
+        }
+    }
 }
 
 impl Object {
-    /// Of the columns with these indexes, in that order.
-    pub(crate) fn new(
-        form: Form,
-        null_is_default: bool,
-        columns: &[Column],
-        of: &[usize],
-        placeholder: &Placeholder,
-    ) -> Object {
-        let field = |(place, &index): (usize, &usize)| {
-            let column = &columns[index];
+    /// Of these columns, in that order.
+    pub(crate) fn new(form: Form, null_is_default: bool, columns: &[Column], placeholder: &Placeholder) -> Object {
+        let mut fields = Vec::with_capacity(columns.len());
+        let mut constant = b"{".to_vec();
+        for (index, column) in columns.iter().enumerate() {
+            constant.extend_from_slice(if index == 0 { b"" } else { b"," });
+            constant.extend_from_slice(&form.string(&column.name));
+            constant.push(b':');
+            if let Some(value) = column.constant(form) {
+                constant.extend_from_slice(&value);
+                continue;
+            }
             let null = column.null(form, null_is_default);
-            Field {
-                prefix: [if place == 0 { b"{" } else { b"," }, &*form.string(&column.name), b":"].concat(),
+            fields.push(Field {
+                prefix: std::mem::take(&mut constant),
                 column: index,
                 unchanged: column.unchanged(placeholder, form).unwrap_or_else(|| null.clone()),
                 null,
-            }
-        };
+            });
+        }
+        constant.push(b'}');
         Object {
             form,
-            fields: of.iter().enumerate().map(field).collect(),
+            fields,
+            end: constant,
         }
     }
 
@@ -85,27 +102,60 @@ impl Object {
         }
     }
 
-    /// A tuple shorter than the table is taken as ending in NULLs.
     fn write_as<N: Notation>(&self, columns: &[Column], row: Row<'_>, out: &mut Vec<u8>) {
-        if self.fields.is_empty() {
-            out.push(b'{');
-        }
         for field in &self.fields {
             let column = &columns[field.column];
-            let cell = row.cells.get(column.tuple_index).copied().unwrap_or(Cell::Null);
-            let before = row.before.and_then(|cells| cells.get(column.tuple_index)).copied();
             out.extend_from_slice(&field.prefix);
-            match (cell, before) {
-                // PostgreSQL may have sent in the old row what it did not repeat in the new one.
-                (Cell::Text(text), _) | (Cell::Unchanged, Some(Cell::Text(text))) => {
+            match row.cell(column) {
+                Cell::Text(text) => {
                     if !column.write::<N>(text, row.from_snapshot, out) {
                         out.extend_from_slice(&field.null);
                     }
                 }
-                (Cell::Null, _) => out.extend_from_slice(&field.null),
-                (Cell::Unchanged, _) => out.extend_from_slice(&field.unchanged),
+                Cell::Null => out.extend_from_slice(&field.null),
+                Cell::Unchanged => out.extend_from_slice(&field.unchanged),
             }
         }
-        out.push(b'}');
+        out.extend_from_slice(&self.end);
+    }
+
+    /// Whether two rows have the same values, as Debezium compares them: before null becomes a default. `scratch` is left as
+    /// it was.
+    pub(crate) fn is_same(&self, columns: &[Column], one: Row<'_>, other: Row<'_>, scratch: &mut Vec<u8>) -> bool {
+        match self.form {
+            Form::Json => self.is_same_as::<Json>(columns, one, other, scratch),
+            Form::JsonWithNumbers => self.is_same_as::<JsonWithNumbers>(columns, one, other, scratch),
+            Form::HeaderText => self.is_same_as::<HeaderText>(columns, one, other, scratch),
+        }
+    }
+
+    fn is_same_as<N: Notation>(&self, columns: &[Column], one: Row<'_>, other: Row<'_>, scratch: &mut Vec<u8>) -> bool {
+        let start = scratch.len();
+        let same = self.fields.iter().all(|field| {
+            let column = &columns[field.column];
+            let (one, other) = (one.cell(column), other.cell(column));
+            if one == other {
+                return true;
+            }
+            scratch.truncate(start);
+            field.write_to_compare::<N>(column, one, scratch);
+            let middle = scratch.len();
+            field.write_to_compare::<N>(column, other, scratch);
+            scratch[start..middle] == scratch[middle..]
+        });
+        scratch.truncate(start);
+        same
+    }
+}
+
+impl Field {
+    /// Nothing at all stands for null.
+    fn write_to_compare<N: Notation>(&self, column: &Column, cell: Cell<'_>, out: &mut Vec<u8>) {
+        match cell {
+            Cell::Unchanged => out.extend_from_slice(&self.unchanged),
+            Cell::Text(text) if column.write_to_compare::<N>(text, out) => {}
+            _ if column.is_nullable() => {}
+            _ => out.extend_from_slice(&self.null),
+        }
     }
 }

@@ -4,17 +4,27 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::ColumnMasks;
+
 /// What of the connector's configuration shapes records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventOptions {
     /// `topic.prefix`.
     pub topic_prefix: String,
+    /// `topic.delimiter`.
+    pub topic_delimiter: String,
     /// `database.dbname`.
     pub database: String,
+    /// `topic.transaction`: the end of the transaction topic's name.
+    pub transaction_topic: String,
     /// `tombstones.on.delete`.
     pub tombstones_on_delete: bool,
     /// `skipped.operations`, as far as they are rows'.
     pub skipped: SkippedRecords,
+    /// `skip.messages.without.change`: updates that leave every delivered value as it was make no record.
+    pub skip_unchanged: bool,
+    /// `extended.headers.enabled`.
+    pub context_headers: bool,
     /// `unavailable.value.placeholder`: text, or bytes behind `hex:`.
     pub unavailable_value_placeholder: String,
     /// This start's run id, a UUID version 7 in text (header `__debezium.context.runId`).
@@ -33,6 +43,8 @@ pub struct EventOptions {
     pub propagated_columns: NamePattern,
     /// `datatype.propagate.source.type`, matched against `schema.table.type`.
     pub propagated_types: NamePattern,
+    /// `column.mask.*` and `column.truncate.*`, matched against `schema.table.column`.
+    pub masks: ColumnMasks,
 }
 
 impl EventOptions {
@@ -40,9 +52,13 @@ impl EventOptions {
     pub fn new(topic_prefix: &str, database: &str, run_id: &str) -> EventOptions {
         EventOptions {
             topic_prefix: topic_prefix.to_owned(),
+            topic_delimiter: ".".to_owned(),
             database: database.to_owned(),
+            transaction_topic: "transaction".to_owned(),
             tombstones_on_delete: true,
             skipped: SkippedRecords::default(),
+            skip_unchanged: false,
+            context_headers: true,
             unavailable_value_placeholder: "__debezium_unavailable_value".to_owned(),
             run_id: run_id.to_owned(),
             modes: ValueModes::default(),
@@ -52,6 +68,7 @@ impl EventOptions {
             field_names: NameAdjustment::None,
             propagated_columns: NamePattern::default(),
             propagated_types: NamePattern::default(),
+            masks: ColumnMasks::new(),
         }
     }
 }

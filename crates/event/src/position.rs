@@ -24,12 +24,15 @@ pub struct TransactionMark {
     pub end_lsn: Lsn,
     /// How many ordinals the transaction had used when it was marked.
     pub changes: u64,
+    /// When it committed, in microseconds since 1970: what is part of no transaction has the time of the one before it. 0 where
+    /// an older version wrote the mark.
+    pub ts_us: i64,
 }
 
 /// The bytes are not a [`TransactionMark`] that this version can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionMarkError {
-    /// Another length than [`TransactionMark::BYTES`].
+    /// Another length than its version has.
     #[error("a transaction mark has {expected} bytes, this one has {found}; the log was not written by Rowcast or is damaged", expected = TransactionMark::BYTES)]
     Length {
         /// How many there were.
@@ -44,36 +47,40 @@ pub enum TransactionMarkError {
 }
 
 impl TransactionMark {
-    /// Length of [`TransactionMark::to_bytes`]: a version byte and three big-endian 64-bit numbers.
-    pub const BYTES: usize = 25;
-    const VERSION: u8 = 1;
+    /// Length of [`TransactionMark::to_bytes`]: a version byte and four big-endian 64-bit numbers.
+    pub const BYTES: usize = 33;
+    const VERSION: u8 = 2;
+    /// Without the time.
+    const BYTES_OF_VERSION_1: usize = 25;
 
-    /// The stored form: version, commit LSN, end LSN, changes; numbers big-endian.
+    /// The stored form: version, commit LSN, end LSN, changes, time; numbers big-endian.
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [Self::VERSION; Self::BYTES];
         bytes[1..9].copy_from_slice(&self.commit_lsn.0.to_be_bytes());
         bytes[9..17].copy_from_slice(&self.end_lsn.0.to_be_bytes());
-        bytes[17..].copy_from_slice(&self.changes.to_be_bytes());
+        bytes[17..25].copy_from_slice(&self.changes.to_be_bytes());
+        bytes[25..].copy_from_slice(&self.ts_us.to_be_bytes());
         bytes
     }
 
-    /// Reads what [`TransactionMark::to_bytes`] wrote; anything else is an error.
+    /// Reads what [`TransactionMark::to_bytes`] wrote, of this version or an older one; anything else is an error.
     pub fn from_bytes(bytes: &[u8]) -> Result<TransactionMark, TransactionMarkError> {
-        let bytes: &[u8; Self::BYTES] = bytes
-            .try_into()
-            .map_err(|_| TransactionMarkError::Length { found: bytes.len() })?;
-        if bytes[0] != Self::VERSION {
-            return Err(TransactionMarkError::Version { found: bytes[0] });
+        match (bytes.first(), bytes.len()) {
+            (Some(1), Self::BYTES_OF_VERSION_1) | (Some(&Self::VERSION), Self::BYTES) => {}
+            (Some(&found), Self::BYTES) => return Err(TransactionMarkError::Version { found }),
+            (_, found) => return Err(TransactionMarkError::Length { found }),
         }
-        let number = |from: usize| {
-            bytes[from..from + 8]
-                .iter()
-                .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
-        };
+        let mut numbers = bytes[1..]
+            .as_chunks()
+            .0
+            .iter()
+            .map(|number| u64::from_be_bytes(*number));
+        let mut number = || numbers.next().unwrap_or_default();
         Ok(TransactionMark {
-            commit_lsn: Lsn(number(1)),
-            end_lsn: Lsn(number(9)),
-            changes: number(17),
+            commit_lsn: Lsn(number()),
+            end_lsn: Lsn(number()),
+            changes: number(),
+            ts_us: number().cast_signed(),
         })
     }
 }
@@ -86,6 +93,7 @@ mod tests {
         commit_lsn: Lsn(1),
         end_lsn: Lsn(u64::MAX),
         changes: 1 << 40,
+        ts_us: -7,
     };
 
     #[test]
@@ -98,11 +106,25 @@ mod tests {
         let bytes = MARK.to_bytes();
         assert_eq!(
             TransactionMark::from_bytes(&bytes[1..]),
-            Err(TransactionMarkError::Length { found: 24 })
+            Err(TransactionMarkError::Length { found: 32 })
         );
         assert_eq!(
-            TransactionMark::from_bytes(&[2; 25]),
-            Err(TransactionMarkError::Version { found: 2 })
+            TransactionMark::from_bytes(&[3; 33]),
+            Err(TransactionMarkError::Version { found: 3 })
+        );
+        assert_eq!(
+            TransactionMark::from_bytes(&[]),
+            Err(TransactionMarkError::Length { found: 0 })
+        );
+    }
+
+    #[test]
+    fn a_mark_of_the_version_before_has_no_time() {
+        let mut bytes = MARK.to_bytes()[..25].to_vec();
+        bytes[0] = 1;
+        assert_eq!(
+            TransactionMark::from_bytes(&bytes),
+            Ok(TransactionMark { ts_us: 0, ..MARK })
         );
     }
 }

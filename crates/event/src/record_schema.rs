@@ -7,6 +7,7 @@ use crate::{
     EventOptions, TableDescription, TypeCatalog,
     column::Column,
     json::string,
+    mask::Masked,
     names::{NameOf, adjusted},
     notation::Form,
     schema::Place,
@@ -26,8 +27,7 @@ impl Wrapping {
     pub(crate) fn new(
         topic: &str,
         description: &TableDescription,
-        columns: &[Column],
-        key: &[usize],
+        (columns, key): (&[Column], &[Column]),
         types: &TypeCatalog,
         options: &EventOptions,
     ) -> Wrapping {
@@ -39,9 +39,7 @@ impl Wrapping {
         let streamed = value(Reader::Stream);
         let snapshot = value(Reader::Snapshot);
         Wrapping {
-            key: wrapped(options.key_converter.schemas, || {
-                key_schema(topic, columns, key, options)
-            }),
+            key: wrapped(options.key_converter.schemas, || key_schema(topic, key, options)),
             snapshot_value: (snapshot != streamed).then_some(snapshot),
             value: streamed,
         }
@@ -67,7 +65,8 @@ impl Wrapping {
     }
 }
 
-fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8> {
+/// `{"schema":…,"payload":`, or nothing without schemas.
+pub(crate) fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8> {
     if enabled {
         format!(r#"{{"schema":{},"payload":"#, schema()).into_bytes()
     } else {
@@ -75,7 +74,8 @@ fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8> {
     }
 }
 
-fn end(start: &[u8]) -> &'static [u8] {
+/// What closes it.
+pub(crate) fn end(start: &[u8]) -> &'static [u8] {
     if start.is_empty() { b"" } else { b"}" }
 }
 
@@ -88,9 +88,9 @@ fn name(topic: &str, part: &str, options: &EventOptions) -> String {
     ))
 }
 
-fn key_schema(topic: &str, columns: &[Column], key: &[usize], options: &EventOptions) -> String {
+fn key_schema(topic: &str, key: &[Column], options: &EventOptions) -> String {
     let form = Form::of_json(options.key_converter);
-    let fields: Vec<String> = key.iter().map(|&index| field(&columns[index], form, &[])).collect();
+    let fields: Vec<String> = key.iter().map(|column| field(column, form, &[])).collect();
     format!(
         r#"{{"type":"struct","fields":[{}],"optional":false,"name":{}}}"#,
         fields.join(","),
@@ -110,7 +110,10 @@ fn value_schema(
     let fields: Vec<String> = columns
         .iter()
         .map(|column| {
-            let parameters = source_type::parameters(description, column.tuple_index, types, options, reader);
+            let parameters = match Masked::find(description, column.tuple_index, types, options) {
+                Some(masked) => masked.parameters(reader),
+                None => source_type::parameters(description, column.tuple_index, types, options, reader),
+            };
             field(column, form, &parameters)
         })
         .collect();
@@ -139,7 +142,7 @@ fn field(column: &Column, form: Form, parameters: &[(&'static str, String)]) -> 
 }
 
 /// `PostgresSourceInfoStructMaker`'s.
-const SOURCE: &str = concat!(
+pub(crate) const SOURCE: &str = concat!(
     r#"{"type":"struct","fields":["#,
     r#"{"type":"string","optional":false,"field":"version"},"#,
     r#"{"type":"string","optional":false,"field":"connector"},"#,
@@ -163,7 +166,7 @@ const SOURCE: &str = concat!(
 );
 
 /// `event.block`, whose name is never adjusted.
-const TRANSACTION: &str = concat!(
+pub(crate) const TRANSACTION: &str = concat!(
     r#"{"type":"struct","fields":["#,
     r#"{"type":"string","optional":false,"field":"id"},"#,
     r#"{"type":"int64","optional":false,"field":"total_order"},"#,

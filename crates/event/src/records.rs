@@ -34,8 +34,8 @@ pub(crate) struct RecordRanges {
     pub(crate) value: Option<Range<usize>>,
     /// The header that links the two halves of a key change: its name, and the other half's key.
     pub(crate) other_key: Option<(&'static str, Range<usize>)>,
-    /// Index into `contexts`.
-    pub(crate) context: usize,
+    /// Index into `contexts`; a record that is no row's has none.
+    pub(crate) context: Option<usize>,
 }
 
 impl EncodedRecords {
@@ -80,7 +80,7 @@ impl EncodedRecords {
             headers[0] = (name, &self.bytes[range.clone()]);
             count = 1;
         }
-        for header in self.contexts[record.context].iter() {
+        for header in record.context.iter().flat_map(|&context| self.contexts[context].iter()) {
             headers[count] = header;
             count += 1;
         }
@@ -105,6 +105,16 @@ impl EncodedRecords {
 
     pub(crate) fn push(&mut self, record: RecordRanges) {
         self.records.push(record);
+    }
+
+    /// A record that is no row's: without headers.
+    pub(crate) fn push_bare(&mut self, key: Range<usize>, value: Range<usize>) {
+        self.push(RecordRanges {
+            key: Some(key),
+            value: Some(value),
+            other_key: None,
+            context: None,
+        });
     }
 
     /// The index of `context`, which is nearly always the one used last.

@@ -2,10 +2,33 @@
 //!
 //! Member order and every rule are Debezium 3.6.1's (`PostgresSourceInfoStructMaker`, `Envelope`).
 
-use crate::{EventOptions, Origin, SnapshotMarker, TableDescription, json::string};
+use crate::{
+    EventOptions, Origin, SnapshotMarker, TableDescription,
+    json::string,
+    transaction::{self, Order},
+};
 
 /// What `source.version` says: the version whose records these are.
 const DEBEZIUM_VERSION: &str = "3.6.1.Final";
+
+/// The end of a `source` block.
+macro_rules! after_lsn {
+    () => {
+        r#","xmin":null,"origin":null,"origin_lsn":null}"#
+    };
+}
+pub(crate) use after_lsn;
+
+/// What stands for the block of a record whose transaction is not counted.
+macro_rules! no_transaction {
+    () => {
+        r#","transaction":null"#
+    };
+}
+pub(crate) use no_transaction;
+
+const AFTER_LSN: &[u8] = after_lsn!().as_bytes();
+const NO_TRANSACTION: &[u8] = no_transaction!().as_bytes();
 
 /// The constant pieces between the numbers of one table's envelopes.
 #[derive(Debug)]
@@ -29,17 +52,18 @@ pub(crate) enum Letter {
 
 impl Envelope {
     pub(crate) fn new(description: &TableDescription, options: &EventOptions) -> Envelope {
+        Envelope::of(&description.schema, &description.table, options)
+    }
+
+    /// Of what belongs to no table, both names are empty.
+    pub(crate) fn of(schema: &str, table: &str, options: &EventOptions) -> Envelope {
         Envelope {
             until_ts_ms: format!(
                 r#","source":{{"version":"{DEBEZIUM_VERSION}","connector":"postgresql","name":{},"ts_ms":"#,
                 string(&options.topic_prefix)
             ),
             until_sequence: format!(r#","db":{},"sequence":"["#, string(&options.database)),
-            until_tx_id: format!(
-                r#","schema":{},"table":{},"txId":"#,
-                string(&description.schema),
-                string(&description.table)
-            ),
+            until_tx_id: format!(r#","schema":{},"table":{},"txId":"#, string(schema), string(table)),
             streamed: if options.value_converter.null_is_default {
                 b",\"snapshot\":\"false\""
             } else {
@@ -49,7 +73,29 @@ impl Envelope {
     }
 
     /// Writes everything after the two rows: `,"source":{…},"transaction":null,"op":…,"ts_ms":…}`.
-    pub(crate) fn write_tail(&self, letter: Letter, origin: &Origin, now_ns: i64, out: &mut Vec<u8>) {
+    pub(crate) fn write_tail(
+        &self,
+        letter: Letter,
+        origin: &Origin,
+        order: Option<Order>,
+        now_ns: i64,
+        out: &mut Vec<u8>,
+    ) {
+        self.write_source(origin, out);
+        let after_source = op(letter);
+        match order {
+            None => out.extend_from_slice(after_source),
+            Some(order) => {
+                out.extend_from_slice(AFTER_LSN);
+                transaction::write_block(origin, order, out);
+                out.extend_from_slice(&after_source[AFTER_LSN.len() + NO_TRANSACTION.len()..]);
+            }
+        }
+        write_clock(now_ns, out);
+    }
+
+    /// Writes `,"source":{…` up to its `lsn`: what follows is the same for all.
+    pub(crate) fn write_source(&self, origin: &Origin, out: &mut Vec<u8>) {
         let mut digits = itoa::Buffer::new();
         // As a Java long: the upper half of the range would be negative.
         let lsn = digits.format(origin.lsn.0.cast_signed());
@@ -80,8 +126,6 @@ impl Envelope {
         }
         out.extend_from_slice(b",\"lsn\":");
         out.extend_from_slice(lsn.as_bytes());
-        out.extend_from_slice(op(letter));
-        write_clock(now_ns, out);
     }
 }
 
@@ -107,7 +151,7 @@ fn write_clock(now_ns: i64, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn write_number(number: i64, out: &mut Vec<u8>) {
+pub(crate) fn write_number(number: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
@@ -126,7 +170,9 @@ fn op(letter: Letter) -> &'static [u8] {
     macro_rules! between_lsn_and_clock {
         ($letter:literal) => {
             concat!(
-                r#","xmin":null,"origin":null,"origin_lsn":null},"transaction":null,"op":""#,
+                after_lsn!(),
+                no_transaction!(),
+                r#","op":""#,
                 $letter,
                 r#"","ts_ms":"#
             )

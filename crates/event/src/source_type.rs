@@ -63,7 +63,7 @@ fn type_name<'a>(column: &ColumnDescription, types: &'a TypeCatalog, reader: Rea
     }
 }
 
-fn length_and_scale(column: &ColumnDescription, types: &TypeCatalog, reader: Reader) -> (i32, Option<i32>) {
+pub(crate) fn length_and_scale(column: &ColumnDescription, types: &TypeCatalog, reader: Reader) -> (i32, Option<i32>) {
     let (oid, modifier) = (column.type_oid, column.type_modifier);
     let is_domain = matches!(
         types.get(oid),

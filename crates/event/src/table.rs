@@ -7,9 +7,10 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     Cell, Change, ConversionFailures, EncodedRecords, EventOptions, OldRow, Operation, SkippedRecords,
-    TableDescription, TypeCatalog,
+    TableDescription, TransactionCounts, TypeCatalog,
     column::Column,
     headers::{self, ContextHeaders},
+    mask::Masked,
     notation::Form,
     object::{Object, Row},
     record_schema::Wrapping,
@@ -27,15 +28,21 @@ pub struct Table {
     pub description: TableDescription,
     /// The topic its records go to (sanitised as Debezium does).
     pub topic: Arc<str>,
+    /// Of the row.
     columns: Vec<Column>,
+    /// Of the key, in its order; never masked.
+    key_columns: Vec<Column>,
     value: Object,
     key: Object,
     key_header: Object,
     wrapping: Wrapping,
     envelope: Envelope,
+    /// What its records are counted as.
+    collection: Arc<str>,
     context: Arc<ContextHeaders>,
     tombstones: bool,
     skipped: SkippedRecords,
+    skip_unchanged: bool,
     warnings: Vec<String>,
 }
 
@@ -43,28 +50,33 @@ impl Table {
     /// Compiles the encoder. Never fails: a type that has no converter is left out of the row, as Debezium does;
     /// [`Table::warnings`] names it.
     pub fn compile(description: TableDescription, types: &TypeCatalog, options: &EventOptions) -> Table {
-        let compile = |(index, column)| Column::compile(index, column, types, options);
-        let columns: Vec<Column> = description.columns.iter().enumerate().filter_map(compile).collect();
-        let delivered = |index: usize| columns.iter().position(|column| column.tuple_index == index);
-        let key: Vec<usize> = description.key.iter().filter_map(|&index| delivered(index)).collect();
-        let all: Vec<usize> = (0..columns.len()).collect();
+        let masked = |index| Masked::find(&description, index, types, options);
+        let column = |index: usize, masked| Column::compile(index, &description.columns[index], types, options, masked);
+        let columns: Vec<Column> = (0..description.columns.len())
+            .filter(|index| !description.key_only.contains(index))
+            .filter_map(|index| column(index, masked(index)))
+            .collect();
+        let key = description.key.iter();
+        let key_columns: Vec<Column> = key.filter_map(|&index| column(index, None)).collect();
         let placeholder = Placeholder::new(&options.unavailable_value_placeholder);
-        let object =
-            |form, null_is_default, of: &[usize]| Object::new(form, null_is_default, &columns, of, &placeholder);
+        let object = |form, null_is_default, of: &[Column]| Object::new(form, null_is_default, of, &placeholder);
         let (keys, values) = (options.key_converter, options.value_converter);
-        let topic = topic_name(&options.topic_prefix, &description.schema, &description.table);
+        let topic = topic_name(options, &description.schema, &description.table);
         Table {
-            value: object(Form::of_json(values), values.null_is_default, &all),
-            key: object(Form::of_json(keys), keys.null_is_default, &key),
-            key_header: object(Form::HeaderText, true, &key),
-            wrapping: Wrapping::new(&topic, &description, &columns, &key, types, options),
+            value: object(Form::of_json(values), values.null_is_default, &columns),
+            key: object(Form::of_json(keys), keys.null_is_default, &key_columns),
+            key_header: object(Form::HeaderText, true, &key_columns),
+            wrapping: Wrapping::new(&topic, &description, (&columns, &key_columns), types, options),
             topic: topic.into(),
             envelope: Envelope::new(&description, options),
+            collection: format!("{}.{}", description.schema, description.table).into(),
             context: Arc::new(ContextHeaders::new(options)),
             tombstones: options.tombstones_on_delete,
             skipped: options.skipped,
-            warnings: warnings(&description, &columns, types, values.null_is_default),
+            skip_unchanged: options.skip_unchanged,
+            warnings: warnings(&description, (&columns, &key_columns), types, options),
             columns,
+            key_columns,
             description,
         }
     }
@@ -86,7 +98,9 @@ impl Table {
 
     /// The columns whose values could not be delivered as they are, with counts; empty in good times.
     pub fn conversion_failures(&self) -> Vec<ConversionFailures<'_>> {
-        self.columns.iter().filter_map(Column::failures).collect()
+        let key_only = |column: &&Column| self.description.key_only.contains(&column.tuple_index);
+        let columns = self.columns.iter().chain(self.key_columns.iter().filter(key_only));
+        columns.filter_map(Column::failures).collect()
     }
 
     /// Appends to `out` the records that Debezium writes for `change`, which may be none (`skipped.operations`). `now_ns` is the clock since 1970 in
@@ -95,7 +109,19 @@ impl Table {
     /// Allocates only for what is rare: numerics beyond 38 digits, array elements with backslashes, hstore, PostGIS
     /// values, text that is not UTF-8, and to grow `out`.
     pub fn encode(&self, change: &Change<'_>, now_ns: i64, out: &mut EncodedRecords) {
+        self.encode_counted(change, now_ns, None, out);
+    }
+
+    /// The same; with `counts`, each record says where it stands in its transaction. Rows of a snapshot are part of none.
+    pub fn encode_counted(
+        &self,
+        change: &Change<'_>,
+        now_ns: i64,
+        counts: Option<&mut TransactionCounts>,
+        out: &mut EncodedRecords,
+    ) {
         let mut writer = Writer {
+            counts: counts.filter(|_| !matches!(change.operation, Operation::Read(_))),
             table: self,
             change,
             now_ns,
@@ -125,6 +151,7 @@ struct Writer<'a> {
     table: &'a Table,
     change: &'a Change<'a>,
     now_ns: i64,
+    counts: Option<&'a mut TransactionCounts>,
     context: usize,
     out: &'a mut EncodedRecords,
 }
@@ -162,9 +189,18 @@ impl Writer<'_> {
             }
             (old_key, new_key) => {
                 self.out.cut(old_key);
+                if self.table.skip_unchanged && self.is_unchanged(before, after) {
+                    return self.out.cut(new_key);
+                }
                 self.record(new_key, Some(before), Some(after), Letter::Update, None);
             }
         }
+    }
+
+    /// Whether both rows are delivered alike.
+    fn is_unchanged(&mut self, before: Row<'_>, after: Row<'_>) -> bool {
+        let table = self.table;
+        table.value.is_same(&table.columns, before, after, self.out.arena())
     }
 
     fn delete(&mut self, old: Row<'_>) {
@@ -185,6 +221,7 @@ impl Writer<'_> {
         if table.skips(letter) {
             return;
         }
+        let order = self.counts.as_mut().map(|counts| counts.count(&table.collection));
         let arena = self.out.arena();
         let start = arena.len();
         arena.extend_from_slice(table.wrapping.value(letter == Letter::Read));
@@ -194,14 +231,14 @@ impl Writer<'_> {
         table.write_row(after, arena);
         table
             .envelope
-            .write_tail(letter, &self.change.origin, self.now_ns, arena);
+            .write_tail(letter, &self.change.origin, order, self.now_ns, arena);
         arena.extend_from_slice(table.wrapping.value_end());
         let value = Some(start..arena.len());
         self.out.push(RecordRanges {
             key,
             value,
             other_key,
-            context: self.context,
+            context: Some(self.context),
         });
     }
 
@@ -211,7 +248,7 @@ impl Writer<'_> {
                 key,
                 value: None,
                 other_key,
-                context: self.context,
+                context: Some(self.context),
             });
         }
     }
@@ -222,7 +259,7 @@ impl Writer<'_> {
         let start = arena.len();
         (!table.key.is_empty()).then(|| {
             arena.extend_from_slice(table.wrapping.key());
-            table.key.write(&table.columns, row, arena);
+            table.key.write(&table.key_columns, row, arena);
             arena.extend_from_slice(table.wrapping.key_end());
             start..arena.len()
         })
@@ -232,7 +269,7 @@ impl Writer<'_> {
         let table = self.table;
         let arena = self.out.arena();
         let start = arena.len();
-        table.key_header.write(&table.columns, row, arena);
+        table.key_header.write(&table.key_columns, row, arena);
         start..arena.len()
     }
 }
@@ -266,32 +303,47 @@ impl<'a> OldRow<'a> {
 
 fn warnings(
     description: &TableDescription,
-    columns: &[Column],
+    (columns, key_columns): (&[Column], &[Column]),
     types: &TypeCatalog,
-    null_is_default: bool,
+    options: &EventOptions,
 ) -> Vec<String> {
     let table = format!("{}.{}", description.schema, description.table);
-    let delivered = |index: usize| columns.iter().find(|column| column.tuple_index == index);
+    let find = |columns: &[Column], index: usize| columns.iter().position(|column| column.tuple_index == index);
+    let type_of = |index: usize| {
+        let oid = description.columns[index].type_oid;
+        let name = types.get(oid).map_or("unknown", |pg_type| &pg_type.name);
+        format!("type {name} (oid {oid})")
+    };
     let missing = |index: usize| {
-        let column = &description.columns[index];
-        let type_name = types.get(column.type_oid).map_or("unknown", |pg_type| &pg_type.name);
         let consequence = if description.key.contains(&index) {
             "the column is left out of rows and of the key, so rows that differ only in it share a key"
         } else {
             "the column is left out of rows"
         };
-        format!(
-            "{table}.{}: type {type_name} (oid {}) has no converter; {consequence}",
-            column.name, column.type_oid
-        )
+        format!("{} has no converter; {consequence}", type_of(index))
     };
-    let warn = |index: usize| match delivered(index) {
+    let unhidden = |index: usize| {
+        let masked = Masked::find(description, index, types, options).filter(|masked| masked.hides())?;
+        match (masked.is_idle(), find(key_columns, index)) {
+            (true, _) => Some(format!(
+                "{} is no text, so its values are delivered as they are, as Debezium does: leave the column out by \
+                 column.exclude.list",
+                type_of(index)
+            )),
+            (false, Some(_)) => Some("is masked in rows, but not in the key, as Debezium does".to_owned()),
+            (false, None) => None,
+        }
+    };
+    let warn = |index: usize| match find(columns, index) {
+        None if find(key_columns, index).is_some() => None,
         None => Some(missing(index)),
-        Some(column) if null_is_default && column.hides_null() => Some(format!(
-            "{table}.{}: NULL is delivered as the column's default, as Debezium does (replace.null.with.default)",
-            column.name
-        )),
+        Some(at) if options.value_converter.null_is_default && columns[at].hides_null() => {
+            Some("NULL is delivered as the column's default, as Debezium does (replace.null.with.default)".to_owned())
+        }
         Some(_) => None,
     };
-    (0..description.columns.len()).filter_map(warn).collect()
+    let all = 0..description.columns.len();
+    let told = all.flat_map(|index| [warn(index), unhidden(index)].map(|warning| (index, warning)));
+    told.filter_map(|(index, warning)| Some(format!("{table}.{}: {}", description.columns[index].name, warning?)))
+        .collect()
 }

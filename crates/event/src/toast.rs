@@ -50,7 +50,7 @@ impl Placeholder {
             Toast::Null => return None,
             Toast::PlaceholderIfRequired if nullable => return None,
             Toast::Placeholder | Toast::PlaceholderIfRequired => form.string(&text),
-            Toast::PlaceholderBytes => self.bytes(),
+            Toast::PlaceholderBytes => self.base64(),
             Toast::PlaceholderHstore => {
                 let text = json::string(&text);
                 form.string(&format!("{{{text}:{text}}}"))
@@ -60,7 +60,7 @@ impl Placeholder {
                 [b"{", &*text, b":", &*text, b"}"].concat()
             }
             Toast::PlaceholderArray => bracketed(&form.string(&text)),
-            Toast::PlaceholderBytesArray => bracketed(&self.bytes()),
+            Toast::PlaceholderBytesArray => bracketed(&self.base64()),
             Toast::PlaceholderNumbers => {
                 // Java's bytes have a sign.
                 let numbers: Vec<String> = self.0.iter().map(|byte| byte.cast_signed().to_string()).collect();
@@ -70,7 +70,12 @@ impl Placeholder {
         })
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// As the option says it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn base64(&self) -> Vec<u8> {
         let mut out = vec![b'"'];
         push_base64(&self.0, &mut out);
         out.push(b'"');

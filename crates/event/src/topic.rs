@@ -3,16 +3,18 @@
 //! Two tables whose names differ only in characters that Kafka does not allow have the same topic, as in Debezium: whoever
 //! captures tables sees to it that no two of them do.
 
+use crate::EventOptions;
+
 /// Kafka's limit for topic names; longer ones are cut.
 const TOPIC_NAME_CHARACTERS_MAX: usize = 249;
 
-/// `prefix.schema.table`, where each UTF-16 unit outside `[A-Za-z0-9._-]` is an underscore.
-pub fn topic_name(prefix: &str, schema: &str, table: &str) -> String {
+/// `prefix.schema.table`, with `topic.delimiter` between, where each UTF-16 unit outside `[A-Za-z0-9._-]` is an underscore.
+pub fn topic_name(options: &EventOptions, schema: &str, table: &str) -> String {
     let allowed = |unit: u16| match u8::try_from(unit).map(char::from) {
         Ok(character) if character.is_ascii_alphanumeric() || "._-".contains(character) => character,
         _ => '_',
     };
-    let name = format!("{prefix}.{schema}.{table}");
+    let name = [&*options.topic_prefix, schema, table].join(&options.topic_delimiter);
     name.encode_utf16()
         .map(allowed)
         .take(TOPIC_NAME_CHARACTERS_MAX)
@@ -25,6 +27,7 @@ mod tests {
 
     #[test]
     fn what_kafka_forbids_becomes_underscores_by_utf16_unit() {
+        let topic_name = |prefix, schema, table| topic_name(&EventOptions::new(prefix, "", ""), schema, table);
         assert_eq!(topic_name("tp", "public", "customers"), "tp.public.customers");
         assert_eq!(
             topic_name("p", "Ünïcode Schema", "Täble 😀"),

@@ -416,8 +416,8 @@ async fn one_topic_may_mix_all_forms() {
     complaint_then(&mut late).await;
     assert_eq!(
         rows(&mut late).await,
-        [(r#"{"id":"1"}"#.to_owned(), None)],
-        "one key, however it is written"
+        [(r#"{"id":"1"}"#.to_owned(), Some(r#"{"id":1}"#.to_owned()))],
+        "one key, however it is written, and told beside a row that says it otherwise"
     );
 }
 

@@ -69,27 +69,27 @@ pub(crate) fn check_readable(tables: &[&ListedTable], user: &str) -> Result<(), 
 /// Which of a row's values are delivered, if not all: their places.
 pub(crate) type Kept = Option<Box<[usize]>>;
 
-/// Takes the columns out of a description that are not wanted. Those of the key stay: the key is made of them.
+/// Takes the columns out of a description that are not wanted. Those of the key stay for the key alone, as Debezium's stream
+/// describes them there: without default, and as if they could be null.
 pub(crate) fn without_columns(mut table: TableDescription, wanted: &CapturedColumns) -> (TableDescription, Kept) {
     if !wanted.is_restricted() {
         return (table, None);
     }
-    let is_wanted = |place: usize, name: &str| {
-        let captured = wanted.captures(&table.schema, &table.table, name);
-        captured || table.key.contains(&place)
-    };
-    let columns = table.columns.iter().enumerate();
-    let kept: Vec<usize> = columns
-        .filter(|(place, column)| is_wanted(*place, &column.name))
-        .map(|(place, _)| place)
+    let all = table.columns.len();
+    let is_captured = |place: usize| wanted.captures(&table.schema, &table.table, &table.columns[place].name);
+    let kept: Vec<usize> = (0..all)
+        .filter(|place| is_captured(*place) || table.key.contains(place))
         .collect();
-    if kept.len() == table.columns.len() {
-        return (table, None);
-    }
+    let key_only: Vec<usize> = (0..kept.len()).filter(|&index| !is_captured(kept[index])).collect();
     let place = |before: &usize| kept.binary_search(before).expect("a key's columns are kept");
     table.key = table.key.iter().map(place).collect();
     table.columns = kept.iter().map(|&place| table.columns[place].clone()).collect();
-    (table, Some(kept.into()))
+    table.key_only = key_only;
+    for &place in &table.key_only {
+        table.columns[place].nullable = true;
+        table.columns[place].default_expression = None;
+    }
+    (table, (kept.len() < all).then(|| kept.into()))
 }
 
 #[cfg(test)]
@@ -113,6 +113,7 @@ mod tests {
             table: "t".to_owned(),
             columns: names.iter().map(column).collect(),
             key: key.to_vec(),
+            key_only: Vec::new(),
         }
     }
 
@@ -131,6 +132,13 @@ mod tests {
         );
         let (names, key, _) = left(r#""column.include.list":"PUBLIC\\.t\\.(a|c)""#, &[1]);
         assert_eq!((names.len(), key), (3, vec![1]), "b is the key");
+        let list = r#","column.exclude.list":"public.t.b,public.t.c""#;
+        let (table, kept) = without_columns(described(&["a", "b", "c"], &[1]), &config(list).columns);
+        assert_eq!(
+            (table.key, table.key_only, kept.as_deref()),
+            (vec![1], vec![1], Some(&[0, 1][..]))
+        );
+        assert!(table.columns[1].nullable, "of no use but for the key");
         let (_, _, kept) = left(r#""column.exclude.list":"public.other.*""#, &[0]);
         assert_eq!(kept, None);
     }

@@ -16,7 +16,7 @@ use crate::{
 const NAMED_MAX: usize = 10;
 
 /// Makes sure that the publication is there, as `publication.autocreate.mode` says. `existing` are all the database's
-/// tables, `captured` those the connector wants.
+/// tables, `captured` those the connector wants, without unlogged ones, which cannot be published.
 pub(crate) async fn ensure(
     session: &mut Connection,
     config: &ConnectorConfig,
@@ -36,7 +36,7 @@ pub(crate) async fn ensure(
         (_, Some(_)) => None,
         (PublicationMode::Disabled, None) => return Err(missing(name)),
         (PublicationMode::AllTables, None) => {
-            refuse_without_identity(name, existing.iter())?;
+            refuse_without_identity(name, existing.iter().filter(|table| !table.unlogged))?;
             Some(format!(
                 "CREATE PUBLICATION {} FOR ALL TABLES{}",
                 identifier(name),
@@ -45,10 +45,14 @@ pub(crate) async fn ensure(
         }
         (PublicationMode::Filtered, None) => {
             refuse_without_identity(name, captured.iter().copied())?;
+            // Of unlogged tables alone: there is nothing to publish yet.
+            let tables = match captured.is_empty() {
+                true => String::new(),
+                false => format!(" FOR TABLE {}", table_list(captured)),
+            };
             Some(format!(
-                "CREATE PUBLICATION {} FOR TABLE {}{}",
+                "CREATE PUBLICATION {}{tables}{}",
                 identifier(name),
-                table_list(captured),
                 with(config)
             ))
         }
@@ -199,7 +203,8 @@ fn alter(
     }
     let is_new = |table: &&ListedTable| !found.tables.contains(&table.id());
     let added: Vec<&ListedTable> = captured.iter().copied().filter(is_new).collect();
-    if added.is_empty() && found.tables.len() == captured.len() {
+    // None at all cannot be said in SQL.
+    if captured.is_empty() || added.is_empty() && found.tables.len() == captured.len() {
         return Ok(None);
     }
     refuse_without_identity(name, added.iter().copied())?;
@@ -327,6 +332,7 @@ mod tests {
             row_security: false,
             selectable: true,
             is_partition: false,
+            unlogged: false,
             rows_estimated: 0,
         }
     }

@@ -33,13 +33,13 @@ pub(crate) fn check<'t>(
 
 #[cfg(test)]
 mod tests {
-    use rowcast_event::topic_name;
+    use rowcast_event::{EventOptions, topic_name};
 
     use super::*;
 
     #[test]
     fn two_tables_of_one_topic_are_refused_by_name() {
-        let of = |(schema, table): Named<'_>| topic_name("x", schema, table);
+        let of = |(schema, table): Named<'_>| topic_name(&EventOptions::new("x", "", ""), schema, table);
         assert!(check([("public", "a_b"), ("public", "a-b"), ("other", "a_b")].into_iter(), of).is_ok());
         let error = check([("public", "a_b"), ("public", "c"), ("public", "a b")].into_iter(), of)
             .expect_err("both are x.public.a_b")

@@ -27,6 +27,7 @@ fn log_up_to(end: u64, confirmed: u64) -> Resume {
             commit_lsn: Lsn(end - 1),
             end_lsn: Lsn(end),
             changes: 1,
+            ts_us: 0,
         }),
         confirmed: Lsn(confirmed),
         restart_snapshot: false,

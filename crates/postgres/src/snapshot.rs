@@ -14,13 +14,14 @@ use rowcast_event::{
 use crate::{
     SourceError, Stream,
     captured::{captured, check_readable, read_by_snapshot, without_columns},
-    catalog::{Catalog, tables, tables::ListedTable},
+    catalog::{Catalog, narrowed::narrowed, tables, tables::ListedTable},
     connection::{Connection, Purpose, error::ConnectionError, unexpected},
     copy_text,
     query::{Row, identifier, literal, number, qualified, text},
     server,
     stream::{
         Start,
+        failure::{NOT_IN_ENCODING, NOT_IN_UNICODE},
         transaction::{before, snapshot_mark},
     },
 };
@@ -184,7 +185,7 @@ impl SnapshotReader {
             if self.finished {
                 return Ok(match self.announced < self.tables.len() {
                     true => self.announce(),
-                    false => SnapshotEvent::End(snapshot_mark(self.consistent_point(), self.rows)),
+                    false => SnapshotEvent::End(self.mark()),
                 });
             }
             self.read().await?;
@@ -194,8 +195,10 @@ impl SnapshotReader {
     /// After [`SnapshotEvent::End`] and once the log has it durably: starts the stream at the consistent point. `None` if
     /// there is nothing to stream from.
     pub async fn into_stream(self) -> Result<Option<Stream>, SourceError> {
+        let held = Some(self.mark());
         self.reader.close().await;
         let start = Start {
+            held,
             tables: self.tables,
             ..self.start
         };
@@ -203,6 +206,11 @@ impl SnapshotReader {
             Some(walsender) => Ok(Some(Stream::start(walsender, self.catalog, start).await?)),
             None => Ok(None),
         }
+    }
+
+    /// What ends the snapshot in the log: once all rows were read.
+    pub fn mark(&self) -> TransactionMark {
+        snapshot_mark(self.consistent_point(), self.rows, self.ts_us)
     }
 
     fn announce(&mut self) -> SnapshotEvent<'static> {
@@ -285,6 +293,10 @@ impl SnapshotReader {
             Some("42P01" | "42703") => SourceError::Gone(format!(
                 "table {name} was changed while the snapshot was taken ({error}); the snapshot begins anew"
             )),
+            Some(NOT_IN_ENCODING | NOT_IN_UNICODE) => SourceError::Refused(format!(
+                "reading the snapshot of table {name}: {error}; a row of it holds text that is none in the database's encoding, \
+                 or has no place in Unicode: mend it"
+            )),
             _ => error.during(&format!("reading the snapshot of table {name}")),
         }
     }
@@ -349,14 +361,17 @@ fn reuse<'to>(mut cells: Vec<Cell<'_>>) -> Vec<Cell<'to>> {
 }
 
 /// `COPY table`, not `COPY (SELECT …)`: the same text without an executor in between, and without the rows of tables
-/// that inherit from it, which come under their own name. A partitioned table has no rows but its partitions'.
-fn copy_statement(table: &Table, partitioned: bool) -> String {
+/// that inherit from it, which come under their own name. A partitioned table has no rows but its partitions', of one with a
+/// row filter only some are published, and generated columns can only be selected.
+fn copy_statement(table: &Table, partitioned: bool, generated: bool, published: Option<&str>) -> String {
     let name = qualified(&table.description.schema, &table.description.table);
     let columns = table.description.columns.iter();
     let columns: Vec<String> = columns.map(|column| identifier(&column.name)).collect();
     let columns = columns.join(", ");
-    match (partitioned, columns.is_empty()) {
-        (true, _) => format!("COPY (SELECT {columns} FROM {name}) TO STDOUT"),
+    let only = if partitioned { "" } else { "ONLY " };
+    let condition = published.map_or_else(String::new, |rows| format!(" WHERE {rows}"));
+    match (partitioned || generated || published.is_some(), columns.is_empty()) {
+        (true, _) => format!("COPY (SELECT {columns} FROM {only}{name}{condition}) TO STDOUT"),
         (false, true) => format!("COPY {name} TO STDOUT"),
         (false, false) => format!("COPY {name} ({columns}) TO STDOUT"),
     }
@@ -423,14 +438,26 @@ async fn describe(
         .filter(|table| table.partitioned)
         .map(|table| table.oid)
         .collect();
+    let publication = &start.config.publication_name;
+    let narrowed = narrowed(reader, publication, start.watched.version)
+        .await
+        .map_err(failed)?;
     let mut described = Vec::with_capacity(read.len());
-    for table in tables::describe(reader, &oids).await.map_err(failed)? {
-        let (description, _) = without_columns(table.description(), &start.config.columns);
+    for mut table in tables::describe(reader, &oids).await.map_err(failed)? {
+        let published = narrowed.get(&table.oid).cloned().unwrap_or_default();
+        published.narrow(&mut table);
+        let (description, _) = without_columns(table.description(&start.config.keys), &start.config.columns);
+        let is_generated = !table.generated.is_empty();
         let table = Table::compile(description, types, &start.options);
         let (schema, name) = (&table.description.schema, &table.description.table);
         let statement = match start.config.snapshot.statement(schema, name) {
             Some(select) => override_statement(reader, &table, select).await?,
-            None => copy_statement(&table, roots.contains(&table.description.oid)),
+            None => copy_statement(
+                &table,
+                roots.contains(&table.description.oid),
+                is_generated,
+                published.rows.as_deref(),
+            ),
         };
         described.push((Arc::new(table), statement));
     }

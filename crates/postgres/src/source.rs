@@ -244,6 +244,9 @@ impl<'a> Opening<'a> {
             tables = this.list().await?;
         }
         let captured = this.captured(&tables, matches!(plan, Plan::Create { .. }))?;
+        Self::warn_of_unlogged(&captured);
+        let found_unmatched = unmatched(this.config, &captured);
+        let captured: Vec<&ListedTable> = captured.into_iter().filter(|table| !table.unlogged).collect();
         // Before the publication is mended: a gap that is closed again is a gap, unless all is read again.
         let before = this.look(&captured).await?;
         if matches!(plan, Plan::Continue(_))
@@ -258,7 +261,7 @@ impl<'a> Opening<'a> {
         let found_out = Found {
             server: this.server.identity.clone(),
             published: this.watched.published.clone(),
-            unmatched: unmatched(this.config, &captured),
+            unmatched: found_unmatched,
         };
         let opened = match plan {
             Plan::Continue(confirmed) => {
@@ -312,10 +315,15 @@ impl<'a> Opening<'a> {
     fn captured<'t>(&self, tables: &'t [ListedTable], creates: bool) -> Result<Vec<&'t ListedTable>, SourceError> {
         let captured = captured(self.config, tables, self.via_root);
         if captured.is_empty() && self.config.tables.is_restricted() {
-            return Err(SourceError::Refused(format!(
+            let told = format!(
                 "no table of database {:?} matches table.include.list and its kin: create the table, or correct the list",
                 self.config.dbname
-            )));
+            );
+            match creates {
+                true => return Err(SourceError::Refused(told)),
+                // Changes of tables that are dropped by now may still be waiting.
+                false => tracing::warn!("{told}"),
+            }
         }
         if let Some(table) = captured.iter().find(|table| table.oid < FIRST_PUBLISHED_OID) {
             return Err(SourceError::Refused(format!(
@@ -325,13 +333,24 @@ impl<'a> Opening<'a> {
                 table.oid
             )));
         }
-        let prefix = &self.config.topic_prefix;
         let names = captured.iter().map(|table| (&*table.schema, &*table.name));
-        shared_topic::check(names, |(schema, table)| topic_name(prefix, schema, table))?;
+        shared_topic::check(names, |(schema, table)| topic_name(&self.event_options, schema, table))?;
         if creates && self.config.snapshot.mode.reads() {
             check_readable(&read_by_snapshot(self.config, &captured), &self.config.user)?;
         }
         Ok(captured)
+    }
+
+    /// PostgreSQL writes no WAL for them.
+    fn warn_of_unlogged(captured: &[&ListedTable]) {
+        let unlogged: Vec<&ListedTable> = captured.iter().copied().filter(|table| table.unlogged).collect();
+        if !unlogged.is_empty() {
+            tracing::warn!(
+                "{} unlogged: a snapshot has the rows, but no change there will be seen; ALTER TABLE … SET LOGGED, or leave \
+                 such tables out",
+                publication::named(&unlogged)
+            );
+        }
     }
 
     /// Debezium would key these tables by a primary key that is null in deletes.

@@ -293,6 +293,7 @@ async fn servers_whose_history_is_not_the_logs() {
         commit_lsn: Lsn(1 << 40),
         end_lsn: Lsn((1 << 40) + 64),
         changes: 1,
+        ts_us: 0,
     };
     assert_says(
         &refusal(
@@ -335,6 +336,7 @@ async fn a_failover_is_followed_if_it_lost_nothing_and_refused_if_it_did() {
         commit_lsn: Lsn(end.0 - 8),
         end_lsn: end,
         changes: 1,
+        ts_us: 0,
     };
     let sentence = refusal(
         &config,

@@ -64,7 +64,7 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<Vec<ConnectorConfig>> {
         let config = ConnectorConfig::from_json(&json).with_context(|| format!("connector file {}", file.display()))?;
         if let Some(twin) = configs
             .iter()
-            .find(|c| c.name == config.name || share_topics(&c.topic_prefix, &config.topic_prefix))
+            .find(|c| c.name == config.name || share_topics(&c.topic_start, &config.topic_start))
         {
             bail!(
                 "{}: connector {:?} has the name or the topic.prefix of {:?}, or a prefix that begins with the other's and a \
@@ -79,13 +79,9 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<Vec<ConnectorConfig>> {
     Ok(configs)
 }
 
-/// Whether a topic under one prefix may be one under the other.
+/// Whether a topic that begins with one, delimiter included, may be one that begins with the other.
 fn share_topics(one: &str, other: &str) -> bool {
-    let begins = |long: &str, short: &str| {
-        long.strip_prefix(short)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    begins(one, other) || begins(other, one)
+    one.starts_with(other) || other.starts_with(one)
 }
 
 #[cfg(test)]
@@ -93,8 +89,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes_share_topics_only_with_a_dot_between() {
-        assert!(share_topics("shop", "shop") && share_topics("shop", "shop.eu") && share_topics("shop.eu", "shop"));
-        assert!(!share_topics("shop", "shopping") && !share_topics("shop.eu", "shop.us"));
+    fn prefixes_share_topics_only_with_a_delimiter_between() {
+        assert!(
+            share_topics("shop.", "shop.") && share_topics("shop.", "shop.eu.") && share_topics("shop.eu.", "shop.")
+        );
+        assert!(!share_topics("shop.", "shopping.") && !share_topics("shop.eu.", "shop.us."));
+        assert!(share_topics("shop_", "shop_eu.") && !share_topics("shop_", "shop."));
     }
 }

@@ -1,7 +1,8 @@
 //! Reads the scenarios: SQL files that say what happens in the database, and under which configuration.
 //!
 //! A file begins with lines `-- word: value`: `about` (a sentence), `set` (a connector property, `name=value`; as many as
-//! needed), `tables` (what is captured, as in `table.include.list`; all tables of the scenario's own schema when it does not
+//! needed), `publication` (what the publication publishes that somebody made, with `publication.autocreate.mode=disabled`; all
+//! tables when it does not say), `tables` (what is captured, as in `table.include.list`; all tables of the scenario's own schema when it does not
 //! say), `topics` (further topics that are its own, without prefix), `postgres` (majors; all when it does not say), `like`
 //! (another scenario, whose sections are played before its own), `group` (a word: only scenarios with the same one share a pair), `fails`
 //! (why Debezium's task fails in this one, which then has a pair of its own; ours must deliver all the same). After
@@ -41,6 +42,9 @@ pub(crate) enum Step {
 
 /// Stands among the properties for the group's word.
 pub(crate) const GROUP: &str = "(group)";
+
+/// Stands among the properties for what a publication publishes that is made by hand.
+pub(crate) const PUBLICATION: &str = "(publication)";
 
 /// Scenarios that one pair of connectors runs.
 #[derive(Clone, Debug, Default)]
@@ -166,6 +170,7 @@ fn header(scenario: &mut Scenario, line: &str) -> Result<()> {
             scenario.settings.insert(GROUP.to_owned(), scenario.name.clone());
         }
         "group" => drop(scenario.settings.insert(GROUP.to_owned(), value.to_owned())),
+        "publication" => drop(scenario.settings.insert(PUBLICATION.to_owned(), value.to_owned())),
         "set" => {
             let (name, value) = value.split_once('=').context("set: name=value")?;
             scenario.settings.insert(name.to_owned(), value.to_owned());

@@ -20,7 +20,7 @@ use tokio_postgres::{Client, types::PgLsn};
 use super::{
     compare::Recorded,
     record,
-    scenario::{GROUP, Group, Scenario, Step},
+    scenario::{GROUP, Group, PUBLICATION, Scenario, Step},
 };
 
 /// What each database has beside the scenarios': a row here tells that all that was written before has arrived.
@@ -58,7 +58,7 @@ impl Stage {
         let settings = [
             ("timezone", "Pacific/Pago_Pago"),
             ("max_wal_senders", "60"),
-            ("max_replication_slots", "200"),
+            ("max_replication_slots", "400"),
             ("max_connections", "300"),
         ];
         let postgres = Postgres::start_with(version, &settings)?;
@@ -80,8 +80,9 @@ impl Stage {
         let database = self.database(&name, group).await?;
         let config = config(&self.postgres, &name, group);
         if config["publication.autocreate.mode"] == "disabled" {
+            let what = group.settings.get(PUBLICATION).map_or("FOR ALL TABLES", String::as_str);
             for side in SIDES {
-                let publication = format!("CREATE PUBLICATION {name}_{side} FOR ALL TABLES");
+                let publication = format!("CREATE PUBLICATION {name}_{side} {what}");
                 database.batch_execute(&publication).await?;
             }
         }
@@ -328,7 +329,7 @@ fn config(postgres: &Postgres, name: &str, group: &Group) -> Map<String, Value> 
         }
     }
     for (property, value) in &group.settings {
-        if property != GROUP {
+        if property != GROUP && property != PUBLICATION {
             config.insert(property.clone(), value.as_str().into());
         }
     }

@@ -3,9 +3,12 @@
 //! Numbers like T07 are the traps of PostgreSQL's logical replication that a test was written for:
 //! each is explained where it is tested.
 
+mod beside;
 mod clients;
+mod columns;
 mod crash_postgres;
 mod demo;
+mod encodings;
 mod filter;
 mod identity;
 mod idle;
@@ -26,6 +29,7 @@ mod order;
 mod publication;
 mod refusals;
 mod replication_options;
+mod reshape;
 mod resume;
 mod schemas;
 mod shutdown;

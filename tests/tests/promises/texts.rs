@@ -9,7 +9,10 @@ use rowcast_tests::{
 };
 use serde_json::Value;
 
-crate::on_every_postgres!(hostile_texts_arrive_intact);
+crate::on_every_postgres!(hostile_texts_arrive_intact, a_row_of_many_megabytes_arrives_whole);
+
+/// Several times what any buffer on the way holds. (T58)
+const MEGABYTES: usize = 40;
 
 async fn hostile_texts_arrive_intact(version: Version) -> Result<()> {
     let megabyte = "0123456789abcdef🦀\"\\\n".repeat(1024 * 1024 / 24);
@@ -73,6 +76,32 @@ async fn hostile_texts_arrive_intact(version: Version) -> Result<()> {
             in_log.as_ref().is_some_and(|found| found == text),
             "the log has text {id} otherwise"
         );
+    }
+    Ok(())
+}
+
+async fn a_row_of_many_megabytes_arrives_whole(version: Version) -> Result<()> {
+    let postgres = Postgres::start(version)?;
+    let database = postgres.connect().await?;
+    workload::create_tables(&database).await?;
+    let insert =
+        |id: i64| format!("INSERT INTO ledger VALUES ({id}, 1, 1, repeat('0123456789abcdef', {MEGABYTES} * 65536))");
+    database.batch_execute(&insert(1)).await?;
+    let mut rowcast = Rowcast::new(&postgres, "public.ledger")?;
+    rowcast.start_ready().await?;
+    let follower = Follower::start(rowcast.address(), "ledger", true);
+    follower.live().await?;
+    database.batch_execute(&insert(2)).await?;
+    // One that leaves the text alone, and so does not send it.
+    database.batch_execute("UPDATE ledger SET seq = 2 WHERE id = 1").await?;
+    workload::write_marker(&database, -3).await?;
+    follower.row(-3).await?;
+    let seen = follower.stop();
+    let text = "0123456789abcdef".repeat(MEGABYTES * 65536);
+    for (id, seq) in [(1, 2), (2, 1)] {
+        let row = &seen.rows[&format!("{{\"id\":{id}}}")];
+        assert_eq!(row["seq"], seq);
+        assert!(row["note"] == text, "row {id} has another text");
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ import { decode, format, toDate, type Value } from "./values.js";
 
 type Encoded = Record<string, Json>;
 
-/** The column of keys that are not columns of their rows: of topics that others than Debezium fill. */
+/** The column of keys that are not columns of their rows: masked or left out, or of topics that others fill. */
 export const KEY_COLUMN = "(key)";
 const APART: Column = { name: KEY_COLUMN, type: "unknown", key: true, optional: false };
 
@@ -191,7 +191,7 @@ export class Table {
   #withKey(row: Encoded | null, key: Json): Encoded {
     if (key !== null) {
       const columns = columnsOf(key);
-      if (columns === null || (row && !columns.every((name) => name in row))) this.#setApart();
+      if (columns === null || (row && !says(row, key as Encoded))) this.#setApart();
       else if (this.#keyColumns === null) this.#rekey(columns);
     }
     if (this.#apart) return this.#moveApart(row ?? {}, key);
@@ -266,6 +266,11 @@ function objectOf(row: Json): Encoded {
 /** The names of an object's members; null for any other value. */
 function columnsOf(value: Json): string[] | null {
   return value !== null && typeof value === "object" && !Array.isArray(value) ? Object.keys(value) : null;
+}
+
+/** Whether the row has the key among its columns: it may leave some out, or have them masked. */
+function says(row: Encoded, key: Encoded): boolean {
+  return Object.entries(key).every(([name, value]) => name in row && stringify(row[name]) === stringify(value));
 }
 
 function withKeyColumn(schema: Schema): Schema {

@@ -206,6 +206,13 @@ test("without a schema the key comes beside the rows, and columns are those that
   assert.deepEqual(changes.map(({ op, key }) => op + key), ["u2", "c3", "d1"], "an upsert of a row that was not there is an insert");
 });
 
+test("rows that mask their key, or leave it out, are told apart by the key beside them", () => {
+  const { socket, keys, columns } = foreign({ ...rows({ id: "***", a: 1 }, { a: 2 }), keys: [{ id: "x" }, { id: "y" }] });
+  assert.deepEqual([keys(), columns()], [['{"id":"x"}', '{"id":"y"}'], ["*(key)", "id", "a"]]);
+  socket.say({ ...change("d", 0, null, "c1"), key: { id: "x" }, before: { id: "***", a: 1 } });
+  assert.deepEqual(keys(), ['{"id":"y"}']);
+});
+
 test("keys that are not in their rows are a column of their own", () => {
   const { socket, keys, columns } = foreign({ ...rows({ name: "Ann" }, 7, [1]), keys: ["user-7", 7, { user: 8 }] });
   assert.deepEqual([keys(), columns()], [["7", "user-7", '{"user":8}'].sort(), ["*(key)", "name", "value"]]);

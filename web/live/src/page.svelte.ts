@@ -16,6 +16,8 @@ import { spokenSummary } from "./words.js";
 const LEAVE_MS = 500;
 /** While rows are loading the order is made anew this often, not for each part. */
 const LOADING_FRAME_MS = 250;
+/** Before any moment: what comes next is shown at once, in the first milliseconds of a page too. */
+const NEVER = Number.NEGATIVE_INFINITY;
 /** How often changes are summed up for screen readers. */
 const SPEAK_MS = 6_000;
 /** Asked again for a topic that did not exist. */
@@ -62,7 +64,7 @@ export class LivePage {
   #table: Table | null = null;
   #scheduled = false;
   #reload = false;
-  #reloadedAt = 0;
+  #reloadedAt = NEVER;
   #unspoken = new Map<Op, number>();
   #speaking = false;
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -146,7 +148,7 @@ export class LivePage {
       return;
     }
     this.failure = null;
-    this.#reloadedAt = 0;
+    this.#reloadedAt = NEVER;
     // A page out of sight gets no frames.
     if (document.hidden) this.#paint(performance.now());
     else this.#schedule();
@@ -220,7 +222,7 @@ export class LivePage {
       if (now < due) return due - now;
       this.#reload = false;
       this.view.replace(this.#table.rows.values());
-      this.#reloadedAt = this.#newest.phase === "loading" ? performance.now() : 0;
+      this.#reloadedAt = this.#newest.phase === "loading" ? performance.now() : NEVER;
       return null;
     }
     this.view.settle(now, this.#calm.matches || document.hidden ? 0 : LEAVE_MS);

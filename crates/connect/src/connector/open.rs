@@ -75,7 +75,7 @@ impl Connector {
         match opened {
             Opened::Stream(stream) if reads_again => {
                 let (state, stream) = self.opened_stream(before, state, stream, pipeline, store).await?;
-                Box::pin(self.read_again(&resume, state, stream, pipeline, store)).await
+                Box::pin(self.read_again((&resume, &run_id), state, stream, pipeline, store)).await
             }
             Opened::Stream(stream) => {
                 let (state, stream) = self.opened_stream(before, state, stream, pipeline, store).await?;
@@ -204,17 +204,16 @@ impl Connector {
     /// The tables are asked for once more: all changes up to the moment of the snapshot, then the snapshot.
     async fn read_again(
         &mut self,
-        resume: &Resume,
+        (resume, run_id): (&Resume, &str),
         mut state: State,
         mut stream: Stream,
         pipeline: &mut Option<Pipeline>,
         store: &StateStore,
     ) -> Result<Step, ConnectorError> {
-        let run_id = run_id();
         let reader = tokio::select! {
             biased;
             () = told_to_stop(&mut self.stop) => return Ok(Step::Stop),
-            reader = Source::read_again(&self.config, resume, &run_id) => reader?,
+            reader = Source::read_again(&self.config, resume, run_id) => reader?,
         };
         stream.end_at(reader.consistent_point());
         let open = pipeline.as_mut().expect("what is open has its pipeline");
@@ -222,9 +221,11 @@ impl Connector {
         let Some(mut stream) = open.stream(stream, store, &mut state, &mut self.stop).await? else {
             return Ok(Step::Stop);
         };
-        stream.go_on();
         match self.carry(reader, Before::Nothing, state, pipeline, store).await? {
-            Some((state, _)) => Ok(Step::Stream(state, Box::new(stream))),
+            Some((state, reader)) => {
+                stream.go_on_after(reader.mark());
+                Ok(Step::Stream(state, Box::new(stream)))
+            }
             None => {
                 stream.close().await;
                 Ok(Step::Stop)
@@ -275,9 +276,11 @@ impl Connector {
         }
         state.snapshot_done = true;
         state.confirmed = reader.consistent_point().0;
-        open.note_ends(&mut state)?;
+        state.ended(reader.mark());
+        open.note_ends(&mut state).await?;
         store.save(&state).await?;
         self.is_first_open = false;
+        open.beat()?;
         Ok(Some((state, reader)))
     }
 }

@@ -65,6 +65,16 @@ pub(crate) fn plan(oid: u32, type_modifier: i32, types: &TypeCatalog, options: &
     Some(plan)
 }
 
+/// Whether JDBC calls the type text, as Debezium's masks ask: strings and enums, and domains over them.
+pub(crate) fn is_text(oid: u32, types: &TypeCatalog) -> bool {
+    /// `"char"`, `name`, `text`, `bpchar`, `varchar`.
+    const TEXTS: [u32; 5] = [18, 19, 25, 1042, 1043];
+    base_of(oid, -1, types).is_some_and(|(base, ..)| {
+        let kind = types.get(base).map(|pg_type| &pg_type.kind);
+        TEXTS.contains(&base) || matches!(kind, Some(PgTypeKind::Enum(_)))
+    })
+}
+
 /// What plans are made from.
 struct Planner<'a> {
     types: &'a TypeCatalog,

@@ -1,9 +1,9 @@
 //! hstore as JSON text or as a map (`hstore.handling.mode`), its keys in the order in which a Java `HashMap` walks them.
 //!
-//! The order is part of the bytes; buckets that Java turns into trees (eight colliding keys) keep insertion order here.
+//! The order is part of the bytes.
 
 use super::{Fidelity, Unconvertible, Written};
-use crate::{json, notation::Notation};
+use crate::{java_hash, json, notation::Notation};
 
 struct Pair {
     key: Vec<u8>,
@@ -23,8 +23,8 @@ pub(crate) fn write_map<N: Notation>(text: &[u8], out: &mut Vec<u8>) -> Written 
 }
 
 fn write_object(mut pairs: Vec<Pair>, string: fn(&[u8], &mut Vec<u8>) -> Fidelity, out: &mut Vec<u8>) -> Fidelity {
-    let buckets = java_capacity(pairs.len());
-    pairs.sort_by_key(|pair| java_spread_hash(&String::from_utf8_lossy(&pair.key)) & (buckets - 1));
+    let buckets = java_hash::capacity(pairs.len());
+    pairs.sort_by_key(|pair| java_hash::bucket(&String::from_utf8_lossy(&pair.key), buckets));
     out.push(b'{');
     let mut fidelity = Fidelity::Exact;
     for (place, pair) in pairs.iter().enumerate() {
@@ -86,23 +86,6 @@ fn take_quoted(text: &[u8]) -> Result<(Vec<u8>, &[u8]), Unconvertible> {
     }
 }
 
-/// 16 buckets, doubled while more than three quarters are taken.
-fn java_capacity(entries: usize) -> u32 {
-    let mut capacity = 16_u32;
-    while entries > capacity as usize / 4 * 3 && capacity < 1 << 30 {
-        capacity *= 2;
-    }
-    capacity
-}
-
-/// `String.hashCode`, with its upper half folded into the lower.
-fn java_spread_hash(text: &str) -> u32 {
-    let hash = text
-        .encode_utf16()
-        .fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
-    hash ^ (hash >> 16)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,7 +97,7 @@ mod tests {
         write_json::<Json>(br#""key4"=>"val4", "key5"=>NULL, "a\"b"=>"\\""#, &mut out).unwrap();
         let text: String = serde_json::from_slice(&out).unwrap();
         // "key4".hashCode() ends in ...f4, "key5" in ...f5 after spreading; the third lies before both.
-        let order = |key: &str| java_spread_hash(key) & 15;
+        let order = |key: &str| java_hash::bucket(key, 16);
         let mut keys = ["key4", "key5", "a\"b"];
         keys.sort_by_key(|key| order(key));
         let at = |key: &str| text.find(&json::string(key)).unwrap();
@@ -133,14 +116,6 @@ mod tests {
         write_map::<Json>(text, &mut map).unwrap();
         let json: String = serde_json::from_slice(&json).unwrap();
         assert_eq!(json.as_bytes(), map);
-    }
-
-    #[test]
-    fn java_hashes_are_javas() {
-        // String.hashCode as the Java documentation defines it: s[0]*31^(n-1) + ... + s[n-1].
-        assert_eq!(java_spread_hash("Aa"), java_spread_hash("BB"));
-        assert_eq!(java_spread_hash("hello"), 99_162_322 ^ (99_162_322 >> 16));
-        assert_eq!((java_capacity(12), java_capacity(13), java_capacity(60)), (16, 32, 128));
     }
 
     #[test]

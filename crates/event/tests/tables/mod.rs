@@ -137,6 +137,7 @@ pub(crate) fn description(name: &str, columns: Vec<ColumnDescription>, key: &[us
         table: name.into(),
         columns,
         key: key.to_vec(),
+        key_only: Vec::new(),
     }
 }
 

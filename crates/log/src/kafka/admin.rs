@@ -38,6 +38,9 @@ const PROPAGATION_LOOK: Duration = Duration::from_millis(5);
 /// It takes some ten milliseconds; nothing tells one that does not from one that is slow.
 const AUTO_CREATION_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Why a question about a change is answered late.
+const UNHEARD: &str = "the change was made, but brokers do not know of it";
+
 /// Kafka's sign for "as the broker's settings say".
 const BROKERS_DEFAULT: i32 = -1;
 
@@ -133,23 +136,41 @@ impl Cluster {
         Ok(earliest.into_iter().zip(ends).map(reach).collect())
     }
 
-    /// Kafka's ListOffsets, one request to each broker: it takes these two special offsets as times.
+    /// Kafka's ListOffsets; who is about to lead a partition is asked again.
     fn offsets(&self, partitions: &[TopicPartition], which: rdkafka::Offset) -> Result<Vec<Offset>, LogError> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
+        let late = "a partition has no leader";
+        self.until("offsets", late, || self.offsets_of_leaders(partitions, which))
+    }
+
+    /// One request to each broker: it takes these two special offsets as times. `None` if a partition has no leader.
+    fn offsets_of_leaders(
+        &self,
+        partitions: &[TopicPartition],
+        which: rdkafka::Offset,
+    ) -> Result<Option<Vec<Offset>>, LogError> {
         let mut asked = TopicPartitionList::with_capacity(partitions.len());
         for id in partitions {
             let added = asked.add_partition_offset(&id.topic, id.partition as i32, which);
             added.expect("an offset of Kafka's own");
         }
-        let answered = self.consumer().offsets_for_times(asked, REQUEST_TIMEOUT);
-        let answered = answered.map_err(|e| match is_unknown(&e) {
+        let answered = match self.consumer().offsets_for_times(asked, REQUEST_TIMEOUT) {
+            Ok(answered) => answered,
+            Err(e) if is_leaderless(&e) => return Ok(None),
             // Of one of them: librdkafka does not say which.
-            true => LogError::UnknownPartition(partitions[0].to_string()),
-            false => self.away("offsets", &e.to_string()),
-        })?;
+            Err(e) if is_unknown(&e) => return Err(LogError::UnknownPartition(partitions[0].to_string())),
+            Err(e) => return Err(self.away("offsets", &e.to_string())),
+        };
         self.link.is_up();
+        if answered
+            .elements()
+            .iter()
+            .any(|found| found.error().is_err_and(|e| is_leaderless(&e)))
+        {
+            return Ok(None);
+        }
         let of = |id: &TopicPartition| {
             let found = answered.find_partition(&id.topic, id.partition as i32);
             let found = found.ok_or_else(|| LogError::UnknownPartition(id.to_string()))?;
@@ -165,7 +186,7 @@ impl Cluster {
                 (error, offset) => Err(self.away(&format!("offsets of {id}"), &format!("{error:?} {offset:?}"))),
             }
         };
-        partitions.iter().map(of).collect()
+        partitions.iter().map(of).collect::<Result<_, _>>().map(Some)
     }
 
     /// The topic, made as wanted if it does not exist.
@@ -188,7 +209,19 @@ impl Cluster {
             Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
             Err((_, code)) => return Err(refused(&what, code, &self.options)),
         }
-        self.until(&what, || self.topic(name))
+        self.until(&what, UNHEARD, || self.led(name))
+    }
+
+    /// The topic, if each of its partitions has a leader that knows of it: the controller names it a moment before.
+    fn led(&self, name: &str) -> Result<Option<TopicInfo>, LogError> {
+        let Some(info) = self.topic(name)? else {
+            return Ok(None);
+        };
+        match self.offsets(&info.all(), rdkafka::Offset::End) {
+            Ok(_) => Ok(Some(info)),
+            Err(LogError::UnknownPartition(_)) => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// Has the broker make a topic, as a producer's question for it does, if the broker does so at all.
@@ -200,7 +233,7 @@ impl Cluster {
         let began = Instant::now();
         // The answer says "unknown" of a topic that is being made, too.
         while began.elapsed() < AUTO_CREATION_PATIENCE {
-            if let Some(info) = self.topic(name)? {
+            if let Some(info) = self.led(name)? {
                 return Ok(info);
             }
             thread::sleep(PROPAGATION_LOOK);
@@ -221,7 +254,7 @@ impl Cluster {
             Err((_, Code::UnknownTopicOrPartition | Code::UnknownTopic)) => return Err(unknown()),
             Err((_, code)) => return Err(refused(&what, code, &self.options)),
         }
-        self.until(&what, || {
+        self.until(&what, UNHEARD, || {
             let is_same = |now: TopicInfo| now.epoch == found.epoch;
             Ok((!self.topic(name)?.is_some_and(is_same)).then_some(()))
         })
@@ -280,15 +313,20 @@ impl Cluster {
         first.ok_or_else(|| self.away(what, "an answer about nothing"))
     }
 
-    /// Asks again until the change that was made is known.
-    fn until<T>(&self, what: &str, mut look: impl FnMut() -> Result<Option<T>, LogError>) -> Result<T, LogError> {
+    /// Asks again until there is an answer, or says why it is late.
+    fn until<T>(
+        &self,
+        what: &str,
+        late: &str,
+        mut look: impl FnMut() -> Result<Option<T>, LogError>,
+    ) -> Result<T, LogError> {
         let began = Instant::now();
         loop {
             if let Some(seen) = look()? {
                 return Ok(seen);
             }
             if began.elapsed() > REQUEST_TIMEOUT {
-                return Err(self.away(what, "the change was made, but brokers do not know of it"));
+                return Err(self.away(what, late));
             }
             thread::sleep(PROPAGATION_LOOK);
         }
@@ -317,6 +355,14 @@ fn is_unknown(error: &KafkaError) -> bool {
         Code::UnknownPartition,
     ];
     error.rdkafka_error_code().is_some_and(|code| unknown.contains(&code))
+}
+
+/// The partition's leader is being chosen, or does not know of it yet: of a topic just made, or when a broker went away.
+fn is_leaderless(error: &KafkaError) -> bool {
+    let leaderless = [Code::LeaderNotAvailable, Code::NotLeaderForPartition];
+    error
+        .rdkafka_error_code()
+        .is_some_and(|code| leaderless.contains(&code))
 }
 
 /// What is not allowed now may be at any time.

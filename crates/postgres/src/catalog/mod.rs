@@ -4,6 +4,7 @@
 //! the order of key columns; those come from here, as Debezium reads them. Knows nothing of the stream: `relation.rs`
 //! merges the two.
 
+pub(crate) mod narrowed;
 pub(crate) mod relation;
 pub(crate) mod tables;
 mod types;

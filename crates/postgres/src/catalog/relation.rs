@@ -7,7 +7,10 @@
 use rowcast_event::{ColumnDescription, TableDescription};
 
 use super::tables::CatalogTable;
-use crate::pgoutput::{RelationColumn, ReplicaIdentity};
+use crate::{
+    config::MessageKeys,
+    pgoutput::{RelationColumn, ReplicaIdentity},
+};
 
 /// A RELATION message's content.
 #[derive(Debug)]
@@ -19,9 +22,9 @@ pub(crate) struct Relation<'a> {
     pub(crate) columns: &'a [RelationColumn<'a>],
 }
 
-/// The table as its rows are sent from now on.
-pub(crate) fn merge(relation: &Relation<'_>, catalog: Option<&CatalogTable>) -> TableDescription {
-    let columns = relation
+/// The table as its rows are sent from now on, with the key that `keys` chooses.
+pub(crate) fn merge(relation: &Relation<'_>, catalog: Option<&CatalogTable>, keys: &MessageKeys) -> TableDescription {
+    let columns: Vec<ColumnDescription> = relation
         .columns
         .iter()
         .map(|column| merge_column(relation, column, catalog))
@@ -30,8 +33,11 @@ pub(crate) fn merge(relation: &Relation<'_>, catalog: Option<&CatalogTable>) -> 
         oid: relation.oid,
         schema: relation.schema.to_owned(),
         table: relation.table.to_owned(),
+        key: keys
+            .of(relation.schema, relation.table, columns.iter())
+            .unwrap_or_else(|| key(relation, catalog)),
         columns,
-        key: key(relation, catalog),
+        key_only: Vec::new(),
     }
 }
 
@@ -80,6 +86,10 @@ fn key(relation: &Relation<'_>, catalog: Option<&CatalogTable>) -> Vec<usize> {
 mod tests {
     use super::*;
 
+    fn merge(relation: &Relation<'_>, catalog: Option<&CatalogTable>) -> TableDescription {
+        super::merge(relation, catalog, &MessageKeys::default())
+    }
+
     const fn column(name: &str, key: bool) -> RelationColumn<'_> {
         RelationColumn {
             key,
@@ -112,6 +122,7 @@ mod tests {
             schema: "public".to_owned(),
             name: "t".to_owned(),
             columns: names.iter().map(column).collect(),
+            generated: Vec::new(),
             key: key.iter().map(|name| (*name).to_owned()).collect(),
         }
     }

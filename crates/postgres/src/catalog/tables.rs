@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rowcast_event::{ColumnDescription, TableDescription};
 
 use crate::{
+    config::MessageKeys,
     connection::{Connection, error::ConnectionError},
     query::{Row, flag, number, text},
 };
@@ -28,6 +29,8 @@ pub(crate) struct ListedTable {
     pub(crate) selectable: bool,
     /// A partition, of whichever level.
     pub(crate) is_partition: bool,
+    /// Its changes are in no WAL: only a snapshot knows its rows.
+    pub(crate) unlogged: bool,
     /// As PostgreSQL last counted them; none if it never did.
     pub(crate) rows_estimated: u64,
 }
@@ -39,7 +42,7 @@ impl ListedTable {
     }
 }
 
-/// Permanent tables outside of PostgreSQL's own schemas. A usable replica identity is: the whole row, a chosen index
+/// Permanent tables outside of PostgreSQL's own schemas; a standby has nothing of unlogged ones. A usable replica identity is: the whole row, a chosen index
 /// that still exists, or a primary key that is not deferrable.
 const LIST: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
        CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false \
@@ -50,9 +53,9 @@ const LIST: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
               AND NOT (p.indkey::int2[])[0:p.indnkeyatts - 1] <@ (i.indkey::int2[])[0:i.indnkeyatts - 1]), \
        pg_catalog.row_security_active(c.oid), \
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), \
-       c.relispartition, greatest(c.reltuples, 0)::int8 \
+       c.relispartition, greatest(c.reltuples, 0)::int8, c.relpersistence = 'u' \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-     WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' \
+     WHERE c.relkind IN ('r', 'p') AND (c.relpersistence = 'p' OR c.relpersistence = 'u' AND NOT pg_catalog.pg_is_in_recovery()) \
        AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
 
 /// Lists every table that could be captured.
@@ -69,6 +72,7 @@ pub(crate) async fn list(session: &mut Connection) -> Result<Vec<ListedTable>, C
             selectable: flag(&row, 7),
             is_partition: flag(&row, 8),
             rows_estimated: number(&row, 9, "pg_class.reltuples")?,
+            unlogged: flag(&row, 10),
         })
     };
     session.query(LIST).await?.into_iter().map(listed).collect()
@@ -80,23 +84,34 @@ pub(crate) struct CatalogTable {
     pub(crate) oid: u32,
     pub(crate) schema: String,
     pub(crate) name: String,
-    /// In attribute order, without generated columns: the stream does not carry them (before PostgreSQL 18 it cannot).
+    /// In attribute order.
     pub(crate) columns: Vec<ColumnDescription>,
+    /// Places of the generated ones among them: the stream does not carry them (before PostgreSQL 18 it cannot), so they are
+    /// in the rows of snapshots alone, and in no key.
+    pub(crate) generated: Vec<usize>,
     /// Names of the key's columns in key order: the primary key, if deletes tell it; else the index that was chosen as
     /// replica identity; else the first usable unique index by name.
     pub(crate) key: Vec<String>,
 }
 
 impl CatalogTable {
-    /// What the snapshot's rows are encoded with.
-    pub(crate) fn description(&self) -> TableDescription {
+    /// What the snapshot's rows are encoded with, with the key that `keys` chooses.
+    pub(crate) fn description(&self, keys: &MessageKeys) -> TableDescription {
         let place = |name: &String| self.columns.iter().position(|column| column.name == *name);
+        let mut chosen = keys
+            .of(&self.schema, &self.name, self.columns.iter())
+            .unwrap_or_default();
+        chosen.retain(|place| !self.generated.contains(place));
         TableDescription {
             oid: self.oid,
             schema: self.schema.clone(),
             table: self.name.clone(),
-            key: self.key.iter().map(place).collect::<Option<_>>().unwrap_or_default(),
+            key: match chosen.is_empty() {
+                true => self.key.iter().map(place).collect::<Option<_>>().unwrap_or_default(),
+                false => chosen,
+            },
             columns: self.columns.clone(),
+            key_only: Vec::new(),
         }
     }
 }
@@ -135,10 +150,11 @@ async fn describe_some(session: &mut Connection, oids: &[u32]) -> Result<Vec<Cat
 fn columns_statement(oids: &str) -> String {
     format!(
         "SELECT c.oid, n.nspname, c.relname, a.attname, a.atttypid, a.atttypmod, \
-           a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), pg_catalog.pg_get_expr(d.adbin, d.adrelid) \
+           a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), pg_catalog.pg_get_expr(d.adbin, d.adrelid), \
+           a.attgenerated <> '' \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
            LEFT JOIN pg_catalog.pg_attribute a \
-             ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
+             ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
            LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
            LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
          WHERE c.oid IN ({oids}) ORDER BY c.oid, a.attnum"
@@ -152,9 +168,13 @@ fn add_column(tables: &mut HashMap<u32, CatalogTable>, row: &Row) -> Result<(), 
         schema: text(row, 1).to_owned(),
         name: text(row, 2).to_owned(),
         columns: Vec::new(),
+        generated: Vec::new(),
         key: Vec::new(),
     });
     if row.get(3).is_some_and(Option::is_some) {
+        if flag(row, 8) {
+            table.generated.push(table.columns.len());
+        }
         table.columns.push(ColumnDescription {
             name: text(row, 3).to_owned(),
             type_oid: number(row, 4, "pg_attribute.atttypid")?,

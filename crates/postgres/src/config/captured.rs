@@ -6,7 +6,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{java, kind::shown, values::Values};
+use super::{java, kind::shown, property::shown_name, values::Values};
 
 /// Compiled size of one regular expression.
 ///
@@ -36,6 +36,27 @@ pub struct CapturedTables {
     schemas: Lists,
     tables: Lists,
     ignore_builtin: bool,
+}
+
+/// Which logical messages are wanted, by their prefixes.
+#[derive(Clone, Debug)]
+pub struct CapturedMessages(Lists);
+
+impl CapturedMessages {
+    /// Whether messages with this prefix are wanted.
+    pub fn capture(&self, prefix: &str) -> bool {
+        self.0.allow(prefix)
+    }
+
+    pub(super) fn compile(values: &Values, errors: &mut Vec<String>) -> Option<Self> {
+        Lists::compile(
+            values,
+            "message.prefix.include.list",
+            "message.prefix.exclude.list",
+            errors,
+        )
+        .map(Self)
+    }
 }
 
 /// An include list and an exclude list of one kind; at most one of them is given.
@@ -85,6 +106,11 @@ impl Patterns {
     /// The list of this property; empty if it is not given, or if it is wrong, which is an error.
     pub(super) fn compile(values: &Values, property: &str, errors: &mut Vec<String>) -> Patterns {
         let list = values.given(property).unwrap_or_default();
+        Patterns(compile_list(&shown_name(property), list, errors))
+    }
+
+    /// The list in a text that is not a property's whole value.
+    pub(super) fn of(property: &str, list: &str, errors: &mut Vec<String>) -> Patterns {
         Patterns(compile_list(property, list, errors))
     }
 

@@ -5,11 +5,12 @@ use rowcast_event::{
     SkippedRecords, TimeMode, ValueModes,
 };
 
-use super::{SkippedOperations, captured::Patterns, values::Values};
+use super::{SkippedOperations, captured::Patterns, masks, values::Values};
 
 /// Values that are not valid, which `errors` will tell of, are taken for the defaults.
 pub(super) fn compile(values: &Values, errors: &mut Vec<String>) -> EventOptions {
     EventOptions {
+        transaction_topic: values.text("topic.transaction").to_owned(),
         tombstones_on_delete: values.switch("tombstones.on.delete"),
         skipped: {
             let skipped = SkippedOperations::build(values);
@@ -27,6 +28,10 @@ pub(super) fn compile(values: &Values, errors: &mut Vec<String>) -> EventOptions
         field_names: adjustment(values, "field.name.adjustment.mode"),
         propagated_columns: pattern(values, "column.propagate.source.type", errors),
         propagated_types: pattern(values, "datatype.propagate.source.type", errors),
+        topic_delimiter: values.text("topic.delimiter").to_owned(),
+        skip_unchanged: values.switch("skip.messages.without.change"),
+        context_headers: values.switch("extended.headers.enabled"),
+        masks: masks::compile(values, errors),
         ..EventOptions::new(values.text("topic.prefix"), values.text("database.dbname"), "")
     }
 }

@@ -11,9 +11,12 @@ mod columns;
 mod creation;
 mod document;
 mod events;
+mod heartbeat;
 mod host;
 mod java;
+mod keys;
 mod kind;
+mod masks;
 mod property;
 mod reference;
 mod replication;
@@ -27,11 +30,13 @@ mod values;
 
 use std::{path::PathBuf, sync::Arc};
 
-pub use captured::CapturedTables;
+pub use captured::{CapturedMessages, CapturedTables};
 pub use columns::CapturedColumns;
 pub use creation::{TopicGroups, TopicSettings};
 use document::Findings;
+pub use heartbeat::HeartbeatOptions;
 pub use host::refused_address;
+pub use keys::MessageKeys;
 pub use kind::Kind;
 pub use property::{Importance, Property, Status};
 pub use reference::reference;
@@ -53,6 +58,8 @@ pub struct ConnectorConfig {
     pub name: String,
     /// `topic.prefix`.
     pub topic_prefix: String,
+    /// It and `topic.delimiter`: what the name of every table's topic begins with.
+    pub topic_start: String,
     /// `database.hostname`: a name or an address. What a name resolves to is checked by [`refused_address`].
     pub host: String,
     /// `database.port`.
@@ -79,6 +86,14 @@ pub struct ConnectorConfig {
     pub tables: CapturedTables,
     /// The include and exclude lists of columns.
     pub columns: CapturedColumns,
+    /// The include and exclude lists of logical messages.
+    pub messages: CapturedMessages,
+    /// `provide.transaction.metadata`.
+    pub transaction_metadata: bool,
+    /// `heartbeat.*`.
+    pub heartbeat: Option<HeartbeatOptions>,
+    /// `message.key.columns`.
+    pub keys: MessageKeys,
     /// `topic.creation.*`.
     pub topic_groups: TopicGroups,
     /// `skipped.operations`.
@@ -117,16 +132,21 @@ impl ConnectorConfig {
     fn compile(values: &Values, mut findings: Findings) -> Result<ConnectorConfig, ConfigErrors> {
         let tables = CapturedTables::compile(values, &mut findings.errors);
         let columns = CapturedColumns::compile(values, &mut findings.errors);
+        let messages = CapturedMessages::compile(values, &mut findings.errors);
         let compiled = Compiled {
             topic_groups: TopicGroups::compile(values, &mut findings),
             snapshot: SnapshotOptions::compile(values, &mut findings),
             replication: ReplicationOptions::compile(values, &mut findings),
             events: events::compile(values, &mut findings.errors),
+            keys: MessageKeys::compile(values, &mut findings.errors),
         };
-        match (tables, columns) {
-            (Some(tables), Some(columns)) if findings.errors.is_empty() => {
-                Ok(Self::build(values, tables, columns, compiled, findings.remarks))
-            }
+        match (tables, columns, messages) {
+            (Some(tables), Some(columns), Some(messages)) if findings.errors.is_empty() => Ok(Self::build(
+                values,
+                (tables, columns, messages),
+                compiled,
+                findings.remarks,
+            )),
             _ => Err(ConfigErrors(findings.errors)),
         }
     }
@@ -134,8 +154,7 @@ impl ConnectorConfig {
     /// From values that were checked one by one and together.
     fn build(
         values: &Values,
-        tables: CapturedTables,
-        columns: CapturedColumns,
+        (tables, columns, messages): (CapturedTables, CapturedColumns, CapturedMessages),
         compiled: Compiled,
         remarks: Vec<String>,
     ) -> Self {
@@ -144,11 +163,13 @@ impl ConnectorConfig {
             snapshot,
             replication,
             events,
+            keys,
         } = compiled;
         let text = |name| values.text(name).to_owned();
         Self {
             name: text("name"),
             topic_prefix: text("topic.prefix"),
+            topic_start: text("topic.prefix") + values.text("topic.delimiter"),
             host: host::without_brackets(values.text("database.hostname")).to_owned(),
             port: u16::try_from(values.whole("database.port")).expect("the kind's bounds are a port's"),
             user: text("database.user"),
@@ -164,6 +185,10 @@ impl ConnectorConfig {
             replication,
             tables,
             columns,
+            messages,
+            heartbeat: HeartbeatOptions::build(values),
+            transaction_metadata: values.switch("provide.transaction.metadata"),
+            keys,
             topic_groups,
             skipped_operations: SkippedOperations::build(values),
             skipped_operations_given: values.given("skipped.operations").is_some(),
@@ -208,6 +233,7 @@ struct Compiled {
     snapshot: SnapshotOptions,
     replication: ReplicationOptions,
     events: EventOptions,
+    keys: MessageKeys,
 }
 
 /// How the connection is encrypted, and whom it trusts.

@@ -8,6 +8,11 @@ use crate::{
     server,
 };
 
+/// character_not_in_repertoire: bytes that the encoding does not have, as a database in SQL_ASCII takes any.
+pub(crate) const NOT_IN_ENCODING: &str = "22021";
+/// untranslatable_character: one that UTF-8 has no translation for.
+pub(crate) const NOT_IN_UNICODE: &str = "22P05";
+
 pub(super) fn start_failed(error: ConnectionError, doing: &str, config: &ConnectorConfig) -> SourceError {
     match error.sqlstate() {
         Some("55000") => SourceError::Refused(format!("{doing}: {error}; {}", server::NEW_SNAPSHOT)),
@@ -26,6 +31,11 @@ pub(super) fn stream_failed(error: ConnectionError, config: &ConnectorConfig) ->
     match error.sqlstate() {
         Some("42704") => without_publication(&error, config),
         Some("55000") => SourceError::Refused(format!("reading changes: {error}; {}", server::NEW_SNAPSHOT)),
+        Some(NOT_IN_ENCODING | NOT_IN_UNICODE) => SourceError::Refused(format!(
+            "reading changes: {error}; a row holds text that is none in the database's encoding, or has no place in Unicode, \
+             so PostgreSQL cannot decode its transaction for anybody: mend such rows, {}",
+            server::NEW_SNAPSHOT
+        )),
         _ => error.during("reading changes"),
     }
 }

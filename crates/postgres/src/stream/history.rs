@@ -71,6 +71,7 @@ mod tests {
         commit_lsn: Lsn(1000),
         end_lsn: Lsn(1040),
         changes: 1,
+        ts_us: 0,
     };
 
     #[test]
@@ -112,6 +113,6 @@ mod tests {
             !History::of(Some(HELD), Lsn(1000)).is_proven(),
             "PostgreSQL sends what commits at the slot's position"
         );
-        assert!(History::of(Some(snapshot_mark(Lsn(1000), 9)), Lsn(1000)).is_proven());
+        assert!(History::of(Some(snapshot_mark(Lsn(1000), 9, 0)), Lsn(1000)).is_proven());
     }
 }

@@ -6,10 +6,12 @@
 
 mod cells;
 mod event;
-mod failure;
+pub(crate) mod failure;
 mod feedback;
 mod history;
+mod message;
 mod relations;
+mod row;
 mod start;
 pub(crate) mod transaction;
 pub(crate) mod watch;
@@ -36,18 +38,18 @@ use crate::{
         frame::{Frame, Inbox},
         unexpected,
     },
-    pgoutput::{self, Message, Old, replication},
+    pgoutput::{self, Message, replication},
     server,
 };
-use cells::Cells;
 pub use event::StreamEvent;
 use failure::{broken, malformed, other_history, out_of_order, start_failed, stream_failed, warned};
 use feedback::Feedback;
 use history::History;
-use relations::{Captured, Known, Relations};
+use message::Placed;
+use relations::{Known, Relations};
 pub(crate) use start::Start;
 use start::begin_copy;
-use transaction::{Ended, OutOfOrder, Transactions};
+use transaction::{Announced, Ended, OutOfOrder, Transactions};
 use watch::Watch;
 
 /// Time that closing waits for the server's last words. A walsender in the middle of a large transaction sends it whole
@@ -82,10 +84,12 @@ pub struct Stream {
 
 /// The next event, before anything is borrowed from the buffer.
 enum Step {
-    Begin(Lsn),
+    Begin(Announced),
     Table(u32),
     /// The lent frame is a row.
     Row,
+    /// The lent frame is a logical message; of one that is part of no transaction, where it stands.
+    Message(Placed),
     Truncate(u32, Position, Origin),
     Commit(TransactionMark),
     Keepalive(Lsn, bool),
@@ -153,14 +157,22 @@ impl Stream {
         self.end = Some(end);
     }
 
-    /// After [`StreamEvent::End`]: goes on behind it, to no end.
-    pub fn go_on(&mut self) {
+    /// After [`StreamEvent::End`]: goes on behind the snapshot that was taken there, to no end. As after any snapshot, no commit
+    /// came before.
+    pub fn go_on_after(&mut self, snapshot: TransactionMark) {
+        self.transactions = Transactions::after(Some(snapshot));
         self.end = None;
     }
 
     /// Whether everything that the caller wanted was sent once the WAL has come to here.
     fn ends_before(&self, lsn: Lsn) -> bool {
         self.end.is_some_and(|end| lsn >= end)
+    }
+
+    /// What was whole before anything that is to come, captured or not: with a confirmed position, what the next start must
+    /// know to tell the commit before its first transaction.
+    pub fn last(&self) -> Option<TransactionMark> {
+        self.transactions.last()
     }
 
     /// What was confirmed last.
@@ -174,9 +186,10 @@ impl Stream {
         let step = self.step().await?;
         self.said_idle = matches!(step, Step::Idle);
         Ok(match step {
-            Step::Begin(commit_lsn) => StreamEvent::Begin { commit_lsn },
+            Step::Begin((commit_lsn, origin)) => StreamEvent::Begin { commit_lsn, origin },
             Step::Table(oid) => StreamEvent::Table(self.captured(oid)?.clone()),
             Step::Row => return self.row(),
+            Step::Message(placed) => return self.message(placed),
             Step::Truncate(oid, position, origin) => StreamEvent::Change(
                 self.captured(oid)?,
                 Change {
@@ -334,8 +347,8 @@ impl Stream {
     fn on_row(&mut self, frame: Frame, oid: u32, skipped: bool) -> Result<Option<Step>, SourceError> {
         match self.relations.get(oid) {
             Some(Known::Captured(_)) if !skipped => {
-                if let Some(commit_lsn) = self.transactions.announce().map_err(out_of_order)? {
-                    return Ok(Some(Step::Begin(commit_lsn)));
+                if let Some(announced) = self.transactions.announce().map_err(out_of_order)? {
+                    return Ok(Some(Step::Begin(announced)));
                 }
                 self.lent = Some(frame);
                 Ok(Some(Step::Row))
@@ -376,10 +389,14 @@ impl Stream {
                 if self.ends_before(final_lsn) {
                     return Ok(Some(Step::End));
                 }
-                self.transactions
-                    .begin(final_lsn, commit_ts_us, xid)
+                let transactions = &mut self.transactions;
+                transactions
+                    .begin(final_lsn, commit_ts_us, xid, wal_start)
                     .map_err(out_of_order)?;
-                None
+                match self.config.transaction_metadata {
+                    true => transactions.announce().map_err(out_of_order)?.map(Step::Begin),
+                    false => None,
+                }
             }
             Message::Commit {
                 commit_lsn, end_lsn, ..
@@ -418,6 +435,16 @@ impl Stream {
                 }
                 None
             }
+            Message::Message {
+                transactional, prefix, ..
+            } => {
+                let wanted = self.config.messages.capture(prefix);
+                match self.on_message(transactional, wanted, wal_start)? {
+                    // To be read again.
+                    Some(step @ (Step::Begin(_) | Step::End)) => return Ok(Some(step)),
+                    step => step,
+                }
+            }
             _ => None,
         };
         self.lent = Some(frame);
@@ -429,9 +456,9 @@ impl Stream {
     fn truncate(&mut self, relations: &[u32], wal_start: Lsn) -> Result<Option<Step>, SourceError> {
         let wanted = |oid: &u32| !self.config.skipped_operations.truncate && self.relations.table(*oid).is_some();
         if relations.iter().any(wanted)
-            && let Some(commit_lsn) = self.transactions.announce().map_err(out_of_order)?
+            && let Some(announced) = self.transactions.announce().map_err(out_of_order)?
         {
-            return Ok(Some(Step::Begin(commit_lsn)));
+            return Ok(Some(Step::Begin(announced)));
         }
         for &oid in relations {
             let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;
@@ -451,57 +478,5 @@ impl Stream {
         self.relations
             .table(oid)
             .ok_or_else(|| out_of_order(OutOfOrder("a table is not known any more")))
-    }
-
-    /// The event of the row that was lent. Its cells point into the read buffer.
-    fn row(&mut self) -> Result<StreamEvent<'_>, SourceError> {
-        let frame = self.lent.expect("a row step lends its frame");
-        let replication::Frame::XLogData { payload, wal_start, .. } =
-            replication::decode(self.inbox.body(frame)).map_err(malformed)?
-        else {
-            return Err(out_of_order(OutOfOrder("a row's frame is no WAL data")));
-        };
-        let message = pgoutput::decode(payload).map_err(malformed)?;
-        let oid = match &message {
-            Message::Insert { relation_oid, .. }
-            | Message::Update { relation_oid, .. }
-            | Message::Delete { relation_oid, .. } => *relation_oid,
-            _ => return Err(out_of_order(OutOfOrder("a row's frame holds no row"))),
-        };
-        let Captured { table, columns, kept } = self
-            .relations
-            .captured(oid)
-            .ok_or_else(|| out_of_order(OutOfOrder("a row's table is not known")))?;
-        let cells = Cells::new(&self.cells, kept.as_deref());
-        let (operation, in_tuple) = match message {
-            Message::Insert { new, .. } => (Operation::Insert(cells.of(&new)), new.columns()),
-            Message::Update { old, new, .. } => {
-                let old = old.as_ref().map(|old| cells.of_old(old));
-                let update = Operation::Update {
-                    old,
-                    new: cells.of(&new),
-                };
-                (update, new.columns())
-            }
-            Message::Delete { old, .. } => {
-                let (Old::Key(tuple) | Old::Full(tuple)) = &old;
-                (Operation::Delete(cells.of_old(&old)), tuple.columns())
-            }
-            _ => return Err(out_of_order(OutOfOrder("a row's frame holds no row"))),
-        };
-        let (position, origin) = self.transactions.row(wal_start).map_err(out_of_order)?;
-        if usize::from(in_tuple) != columns.unwrap_or(table.description.columns.len()) {
-            return Err(out_of_order(OutOfOrder(
-                "a row has another number of columns than its table",
-            )));
-        }
-        Ok(StreamEvent::Change(
-            table,
-            Change {
-                position,
-                operation,
-                origin,
-            },
-        ))
     }
 }

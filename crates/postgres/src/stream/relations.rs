@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rowcast_event::{EventOptions, Table};
+use rowcast_event::{EventOptions, Table, TableDescription};
 
 use crate::{
     SourceError,
     captured::{Kept, without_columns},
     catalog::{Catalog, relation},
     config::ConnectorConfig,
+    query::qualified,
     shared_topic,
 };
 
@@ -89,7 +90,8 @@ impl Relations {
         }
         let with_types = self.types_may_have_changed(message, catalog);
         let in_catalog = catalog.look_up(message.oid, with_types).await?;
-        let description = relation::merge(message, in_catalog.as_ref());
+        let description = relation::merge(message, in_catalog.as_ref(), &config.keys);
+        let untold = untold_key(message, &description);
         let columns = Some(description.columns.len());
         let (description, kept) = without_columns(description, &config.columns);
         let table = Table::compile(description, catalog.types(), &self.options);
@@ -105,6 +107,9 @@ impl Relations {
                 let captured = Captured { table, columns, kept };
                 self.known.insert(message.oid, Known::Captured(captured));
             }
+        }
+        if let Some(column) = untold.filter(|_| !same) {
+            warn_of_untold_key(message, column);
         }
         Ok(!same)
     }
@@ -140,6 +145,21 @@ impl Relations {
         let may_have_changed = |oid: u32| catalog.types().get(oid).is_none() || (again && oid >= FIRST_USER_OID);
         message.columns.iter().any(|column| may_have_changed(column.type_oid))
     }
+}
+
+/// A column of the key, of which the old row of an update or a delete says nothing.
+fn untold_key<'m>(message: &relation::Relation<'m>, description: &TableDescription) -> Option<&'m str> {
+    let mut key = description.key.iter().filter_map(|&place| message.columns.get(place));
+    key.find(|column| !column.key).map(|column| column.name)
+}
+
+/// Debezium says nothing of it: `message.key.columns` can name any column.
+fn warn_of_untold_key(message: &relation::Relation<'_>, column: &str) {
+    let name = qualified(message.schema, message.table);
+    tracing::warn!(
+        "column {column:?} is in the key of table {name}, and not in its replica identity: deletes, and updates that change \
+         it, do not tell the key that the row had; ALTER TABLE {name} REPLICA IDENTITY FULL"
+    );
 }
 
 /// As in Debezium, a TRUNCATE is left out unless it is asked for; whoever did not know keeps rows that are gone.

@@ -36,8 +36,13 @@ pub(super) async fn begin_copy(walsender: &mut Connection, config: &ConnectorCon
     let params: String = params
         .map(|(name, value)| format!(", {} {}", identifier(name), literal(value)))
         .collect();
+    // Every server that is supported has them; whoever wants none says so.
+    let messages = match config.replication.params.iter().any(|(name, _)| name == "messages") {
+        true => "",
+        false => ", messages 'true'",
+    };
     let statement = format!(
-        "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {publication}{params})",
+        "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {publication}{messages}{params})",
         identifier(&config.slot_name)
     );
     walsender.send_query(&statement).await?;

@@ -74,9 +74,7 @@ impl Sieve for Once {
 /// The topics to copy, and those to wait for: what was named, what the connectors here write, or, when nothing is either,
 /// what any capture writes.
 fn choose(named: &[String], connectors: &[ConnectorConfig]) -> (TopicChoice, Awaited) {
-    let written = connectors
-        .iter()
-        .map(|connector| format!("{}.*", connector.topic_prefix));
+    let written = connectors.iter().map(|connector| format!("{}*", connector.topic_start));
     let written: Vec<String> = written.collect();
     let names = [named, &written].concat();
     let expected = Names::from(written);

@@ -1,5 +1,6 @@
 //! Topics, and the properties of the runtime that Debezium lives in.
 
+use super::TOPIC_PART;
 use crate::config::{
     Importance::{Must, Often, Rare},
     Kind::{self, Switch, Text, Whole, Words},
@@ -15,6 +16,13 @@ const NO_OPENLINEAGE: &str = "OpenLineage events are not sent";
 const NO_KAFKA: &str = "it is for Kafka's producers, and the log is embedded";
 const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
+fn is_delimiter(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    text.len() <= 10 && text.bytes().all(known)
+}
+
+const DELIMITER: Kind = Kind::Shaped(is_delimiter, "up to 10 letters, digits, '_', '.' or '-'");
+
 pub(super) const TOPICS: &[Property] = &[
     declare(
         "topic.naming.strategy",
@@ -26,13 +34,7 @@ pub(super) const TOPICS: &[Property] = &[
     declare("topic.regex", Text, None, Often, NotApplicable(OTHER_NAMING)),
     declare("topic.replacement", Text, None, Often, NotApplicable(OTHER_NAMING)),
     declare("topic.key.*", Text, None, Often, NotApplicable(OTHER_NAMING)),
-    declare(
-        "topic.delimiter",
-        Text,
-        Some("."),
-        Often,
-        NotYet("topics would be named with dots"),
-    ),
+    declare("topic.delimiter", DELIMITER, Some("."), Often, Honoured),
     declare(
         "topic.cache.size",
         Kind::NUMBER,
@@ -40,13 +42,7 @@ pub(super) const TOPICS: &[Property] = &[
         Rare,
         NotApplicable("topic names are not cached"),
     ),
-    declare(
-        "topic.transaction",
-        Text,
-        Some("transaction"),
-        Often,
-        NotYetHarmless("there is no transaction topic"),
-    ),
+    declare("topic.transaction", TOPIC_PART, Some("transaction"), Often, Honoured),
     // Connect has it in the worker's own file; here there is none.
     declare("topic.creation.enable", Switch, Some("true"), Must, Honoured),
     declare("topic.creation.groups", Text, None, Must, Honoured),

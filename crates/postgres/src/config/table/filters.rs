@@ -4,11 +4,11 @@ use crate::config::{
     Importance::{Must, Often, Rare},
     Kind::{Patterns, Switch, Text, WordList},
     Property,
-    Status::{Differs, Honoured, NotYet},
+    Status::{Differs, Honoured},
     property::declare,
 };
 
-const KEY_COLUMNS: &str = "a key column that is left out stays in the value, too: it is in the key anyway";
+const KEY_COLUMNS: &str = "the key of a snapshot's row has the values of columns that are left out, not their fillers";
 
 pub(super) const FILTERS: &[Property] = &[
     declare("schema.include.list", Patterns, None, Must, Honoured),
@@ -30,14 +30,8 @@ pub(super) const FILTERS: &[Property] = &[
         Switch,
         Some("false"),
         Often,
-        NotYet("updates that change nothing would be delivered"),
+        Differs("a change of the key is told even if the row leaves the key out"),
     ),
-    declare(
-        "message.key.columns",
-        Text,
-        None,
-        Must,
-        NotYet("records would have the primary key as their key"),
-    ),
+    declare("message.key.columns", Text, None, Must, Honoured),
     declare("tombstones.on.delete", Switch, Some("true"), Must, Honoured),
 ];

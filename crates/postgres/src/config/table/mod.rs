@@ -10,7 +10,28 @@ mod filters;
 mod snapshot;
 mod streaming;
 
-use super::Property;
+use super::{Kind, Property};
+
+/// Kafka's limit for a topic name.
+const TOPIC_BYTES_MAX: usize = 249;
+
+/// Of what is put before or behind `topic.prefix`, which has most of it.
+const TOPIC_PART_BYTES_MAX: usize = 48;
+
+fn is_topic(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    text.bytes().all(known) && (1..=TOPIC_BYTES_MAX).contains(&text.len())
+}
+
+fn is_part_of_a_topic(text: &str) -> bool {
+    is_topic(text) && text.len() <= TOPIC_PART_BYTES_MAX
+}
+
+/// A topic's whole name.
+const TOPIC: Kind = Kind::Shaped(is_topic, "1 to 249 letters, digits, '_', '.' or '-'");
+
+/// The part of a topic's name that a property says.
+const TOPIC_PART: Kind = Kind::Shaped(is_part_of_a_topic, "1 to 48 letters, digits, '_', '.' or '-'");
 
 /// Some properties that belong together.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! The snapshot, and what asks for more of it.
 
+use super::{TOPIC, TOPIC_PART};
 use crate::config::{
     Importance::{Must, Often, Rare},
     Kind::{self, Patterns, Shaped, Switch, Text, Whole, WordList, Words},
@@ -186,21 +187,21 @@ pub(super) const SIGNALS: &[Property] = &[
         Kind::NUMBER,
         Some("0"),
         Must,
-        NotYetHarmless("no heartbeat records are written; the slot is confirmed while idle without them"),
+        Differs("written between transactions; the slot is confirmed while idle without them, too"),
     ),
     declare(
         "heartbeat.action.query",
         Text,
         None,
         Must,
-        NotYetHarmless("the statement is not run; the slot is confirmed while idle without it"),
+        Differs("one that fails is an error in the log, tried again with the next heartbeat, and stops nothing"),
     ),
     declare(
         "topic.heartbeat.prefix",
-        Text,
+        TOPIC_PART,
         Some("__debezium-heartbeat"),
         Often,
-        NotYetHarmless("no heartbeat records are written"),
+        Honoured,
     ),
     declare(
         "heartbeat.topics.prefix",
@@ -209,13 +210,7 @@ pub(super) const SIGNALS: &[Property] = &[
         Rare,
         Deprecated("topic.heartbeat.prefix"),
     ),
-    declare(
-        "topic.heartbeat.name",
-        Text,
-        None,
-        Rare,
-        NotYetHarmless("no heartbeat records are written"),
-    ),
+    declare("topic.heartbeat.name", TOPIC, None, Rare, Honoured),
     declare("signal.data.collection", Text, None, Must, NotYetHarmless(NO_SIGNALS)),
     declare(
         "signal.enabled.channels",

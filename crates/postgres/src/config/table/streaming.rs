@@ -2,7 +2,7 @@
 
 use crate::config::{
     Importance::{Must, Often, Rare},
-    Kind::{self, Retries, Shaped, Switch, Text, Whole, Words},
+    Kind::{self, Patterns, Retries, Shaped, Switch, Text, Whole, Words},
     Property,
     Status::{Deprecated, Differs, Honoured, NotApplicable, NotYet, NotYetHarmless, Refused},
     property::declare,
@@ -193,27 +193,9 @@ pub(super) const STREAMING: &[Property] = &[
         Must,
         Honoured,
     ),
-    declare(
-        "message.prefix.include.list",
-        Text,
-        None,
-        Often,
-        NotYetHarmless("pg_logical_emit_message makes no records yet"),
-    ),
-    declare(
-        "message.prefix.exclude.list",
-        Text,
-        None,
-        Often,
-        NotYetHarmless("pg_logical_emit_message makes no records yet"),
-    ),
-    declare(
-        "provide.transaction.metadata",
-        Switch,
-        Some("false"),
-        Often,
-        NotYet("records would have no transaction block, and there would be no transaction topic"),
-    ),
+    declare("message.prefix.include.list", Patterns, None, Often, Honoured),
+    declare("message.prefix.exclude.list", Patterns, None, Often, Honoured),
+    declare("provide.transaction.metadata", Switch, Some("false"), Often, Honoured),
     declare(
         "transaction.metadata.factory",
         Text,

@@ -1,0 +1,5 @@
+-- about: no heartbeat before its time where there is no snapshot
+-- set: heartbeat.interval.ms=3600000
+-- set: topic.heartbeat.prefix=__others
+-- set: snapshot.mode=no_data
+-- like: heartbeats

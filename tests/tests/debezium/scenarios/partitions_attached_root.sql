@@ -1,0 +1,3 @@
+-- about: partitions that are attached and detached while changes come, under their root's name
+-- set: publish.via.partition.root=true
+-- like: partitions_attached

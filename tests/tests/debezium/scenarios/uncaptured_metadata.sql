@@ -1,0 +1,7 @@
+-- about: transaction metadata of transactions that are published and not captured
+-- set: provide.transaction.metadata=true
+-- set: publication.autocreate.mode=disabled
+-- tables: uncaptured_metadata\.t
+-- like: uncaptured
+-- group: uncaptured_metadata
+-- topics: transaction
