@@ -209,6 +209,11 @@ fn refused(error: &KafkaError) -> LogError {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
             format!("[log.kafka] {name} is no property that librdkafka knows; see its CONFIGURATION.md")
         }
+        KafkaError::ClientConfig(_, why, name, _) if why.contains("not supported in this build") => {
+            format!(
+                "[log.kafka] {name} is for what this build of Rowcast is without; build it as docs/decisions/0011-librdkafka.md says"
+            )
+        }
         KafkaError::ClientConfig(_, _, name, _) => {
             format!("[log.kafka] {name} has a value that it cannot have; see librdkafka's CONFIGURATION.md")
         }
@@ -372,6 +377,29 @@ mod tests {
             refused.contains("security.protocol") && !refused.contains("secret"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn what_our_librdkafka_is_without_is_said() {
+        let refused = check(&options(&[("ssl.ca.certificate.stores", "secret")])).unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains("ssl.ca.certificate.stores is for what this build") && !refused.contains("secret"),
+            "{refused}"
+        );
+    }
+
+    /// A librdkafka that is built otherwise may never say so (decision 11).
+    #[test]
+    fn librdkafka_says_that_no_broker_is_there() {
+        let link = Link::default();
+        let client = consumer(&options(&[("reconnect.backoff.ms", "10")]), link.clone()).unwrap();
+        let began = std::time::Instant::now();
+        while !link.is_known_down() {
+            assert!(began.elapsed() < CONNECT_TIMEOUT, "it does not say so");
+            // An error of the client's comes by its callback.
+            client.poll(CONNECT_LOOK);
+        }
     }
 
     /// As OpenSSL and brokers say it; a real broker's words are in `promises/kafka_security.rs`.
