@@ -9,6 +9,23 @@ use rowcast_tests::{
     process::Rowcast,
 };
 use serde_json::Value;
+use tokio_postgres::Client;
+
+/// A server with a table `t`, and Rowcast for it, not started yet.
+async fn with_table(version: Version, sql: &str) -> Result<(Postgres, Client, Rowcast)> {
+    let postgres = Postgres::start(version)?;
+    let database = postgres.connect().await?;
+    database.batch_execute(sql).await?;
+    let rowcast = Rowcast::new(&postgres, "public.t")?;
+    Ok((postgres, database, rowcast))
+}
+
+/// A client that asked for the table.
+async fn subscribed(rowcast: &Rowcast) -> Result<Connection> {
+    let mut client = Connection::open(rowcast.address()).await?;
+    client.subscribe("t", true, None).await?;
+    Ok(client)
+}
 
 /// Everything that the connection says until a text has this in it.
 async fn heard_until(connection: &mut Connection, end: &str) -> Result<String> {
@@ -23,16 +40,13 @@ async fn heard_until(connection: &mut Connection, end: &str) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_masked_value_and_its_salt_reach_no_client_no_topic_and_no_log() -> Result<()> {
-    let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    database
-        .batch_execute(
-            "CREATE TABLE t (id bigint PRIMARY KEY, masked text NOT NULL, hashed text, cut text, open text); \
-             ALTER TABLE t REPLICA IDENTITY FULL; \
-             INSERT INTO t SELECT n, 'canary', 'canary', 'cut canary', 'open' FROM generate_series(1, 3) n",
-        )
-        .await?;
-    let mut rowcast = Rowcast::new(&postgres, "public.t")?;
+    let (_postgres, database, mut rowcast) = with_table(
+        Version::Installed,
+        "CREATE TABLE t (id bigint PRIMARY KEY, masked text NOT NULL, hashed text, cut text, open text); \
+         ALTER TABLE t REPLICA IDENTITY FULL; \
+         INSERT INTO t SELECT n, 'canary', 'canary', 'cut canary', 'open' FROM generate_series(1, 3) n",
+    )
+    .await?;
     rowcast.argument("--log-level");
     rowcast.argument("debug");
     rowcast.set("column.mask.with.3.chars", "public.t.masked");
@@ -40,8 +54,7 @@ async fn a_masked_value_and_its_salt_reach_no_client_no_topic_and_no_log() -> Re
     rowcast.set("column.truncate.to.3.chars", "public.t.cut");
     rowcast.start_ready().await?;
     let mut silent = Connection::open_silent(rowcast.address()).await?;
-    let mut client = Connection::open(rowcast.address()).await?;
-    client.subscribe("t", true, None).await?;
+    let mut client = subscribed(&rowcast).await?;
     let mut heard = heard_until(&mut client, r#""type":"live""#).await?;
     database
         .batch_execute(
@@ -64,9 +77,8 @@ async fn a_masked_value_and_its_salt_reach_no_client_no_topic_and_no_log() -> Re
 }
 
 /// The rows that a new client gets, by the key that it is told.
-async fn view(rowcast: &Rowcast, table: &str) -> Result<BTreeMap<String, Value>> {
-    let mut client = Connection::open(rowcast.address()).await?;
-    client.subscribe(table, true, None).await?;
+async fn view(rowcast: &Rowcast) -> Result<BTreeMap<String, Value>> {
+    let mut client = subscribed(rowcast).await?;
     let mut rows = BTreeMap::new();
     for line in heard_until(&mut client, r#""type":"live""#).await?.lines() {
         let message: Value = serde_json::from_str(line)?;
@@ -79,20 +91,16 @@ async fn view(rowcast: &Rowcast, table: &str) -> Result<BTreeMap<String, Value>>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chosen_key_that_the_rows_leave_out_is_the_key_of_the_view() -> Result<()> {
-    let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    database
-        .batch_execute(
-            "CREATE TABLE t (id bigint PRIMARY KEY, k text NOT NULL, v text); ALTER TABLE t REPLICA IDENTITY FULL; \
-             INSERT INTO t VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three')",
-        )
-        .await?;
-    let mut rowcast = Rowcast::new(&postgres, "public.t")?;
+    let (_postgres, database, mut rowcast) = with_table(
+        Version::Installed,
+        "CREATE TABLE t (id bigint PRIMARY KEY, k text NOT NULL, v text); ALTER TABLE t REPLICA IDENTITY FULL; \
+         INSERT INTO t VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three')",
+    )
+    .await?;
     rowcast.set("message.key.columns", "public.t:k");
     rowcast.set("column.exclude.list", "public.t.k");
     rowcast.start_ready().await?;
-    let mut client = Connection::open(rowcast.address()).await?;
-    client.subscribe("t", true, None).await?;
+    let mut client = subscribed(&rowcast).await?;
     client.next_of("live").await?;
     database
         .batch_execute(
@@ -120,7 +128,7 @@ async fn a_chosen_key_that_the_rows_leave_out_is_the_key_of_the_view() -> Result
     );
     rowcast.terminate().await?;
     rowcast.start_ready().await?;
-    let rows = view(&rowcast, "t").await?;
+    let rows = view(&rowcast).await?;
     let keys: Vec<&String> = rows.keys().collect();
     assert_eq!(keys, [r#"{"k":"c"}"#, r#"{"k":"d"}"#, r#"{"k":"e"}"#], "{rows:?}");
     assert_eq!(rows[r#"{"k":"d"}"#], serde_json::json!({ "id": 1, "v": "moved" }));
@@ -131,18 +139,16 @@ async fn a_chosen_key_that_the_rows_leave_out_is_the_key_of_the_view() -> Result
 /// Nothing can be published of it, and `filtered` publishes nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unlogged_table_alone_is_read_and_told_to_be_still() -> Result<()> {
-    let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    database
-        .batch_execute("CREATE UNLOGGED TABLE t (id bigint PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'x')")
-        .await?;
-    let mut rowcast = Rowcast::new(&postgres, "public.t")?;
+    let (_postgres, _database, mut rowcast) = with_table(
+        Version::Installed,
+        "CREATE UNLOGGED TABLE t (id bigint PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'x')",
+    )
+    .await?;
     for _ in 0..2 {
         rowcast.start_ready().await?;
         let told = rowcast.logged(|line| line.contains("unlogged")).await?;
         assert!(told.contains("WARN") && told.contains("public.t"), "{told}");
-        let mut client = Connection::open(rowcast.address()).await?;
-        client.subscribe("t", true, None).await?;
+        let mut client = subscribed(&rowcast).await?;
         let heard = heard_until(&mut client, r#""type":"live""#).await?;
         assert!(heard.contains(r#"{"id":1,"v":"x"}"#), "{heard}");
         rowcast.terminate().await?;
@@ -153,21 +159,17 @@ async fn an_unlogged_table_alone_is_read_and_told_to_be_still() -> Result<()> {
 /// PostgreSQL 18 can publish stored ones, and has virtual ones, which it can only compute.
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_columns_come_as_far_as_the_server_sends_them() -> Result<()> {
-    let postgres = Postgres::start(Version::Newest)?;
-    let database = postgres.connect().await?;
-    database
-        .batch_execute(
-            "CREATE TABLE t (id bigint PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED, \
+    let (_postgres, database, mut rowcast) = with_table(
+        Version::Newest,
+        "CREATE TABLE t (id bigint PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED, \
              thrice int GENERATED ALWAYS AS (n * 3) VIRTUAL); INSERT INTO t VALUES (1, 1); \
              CREATE PUBLICATION generated FOR TABLE t WITH (publish_generated_columns = stored)",
-        )
-        .await?;
-    let mut rowcast = Rowcast::new(&postgres, "public.t")?;
+    )
+    .await?;
     rowcast.set("publication.name", "generated");
     rowcast.set("publication.autocreate.mode", "disabled");
     rowcast.start_ready().await?;
-    let mut client = Connection::open(rowcast.address()).await?;
-    client.subscribe("t", true, None).await?;
+    let mut client = subscribed(&rowcast).await?;
     let heard = heard_until(&mut client, r#""type":"live""#).await?;
     assert!(heard.contains(r#"{"id":1,"n":1,"twice":2,"thrice":3}"#), "{heard}");
     database
