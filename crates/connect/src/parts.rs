@@ -2,8 +2,8 @@
 //!
 //! On a log that keeps no position of the source's (`Memory::Records`) a partition holds a beginning of what was appended
 //! to it, and each record's own `source` block says whose it is: the transaction's id and the change's LSN, which never goes
-//! back inside a transaction. Messages that are part of no transaction come in the order of their LSNs. Where changes share an LSN (a COPY gives a page of rows one, a key change writes three
-//! records) they are counted. Read once, when a source is opened anew, from the offsets that were written down with the
+//! back inside a transaction. Messages that are part of no transaction come in the order of their LSNs. Where changes share
+//! an LSN (a COPY gives a page of rows one, a key change writes three records) they are counted. Read once, when a source is opened anew, from the offsets that were written down with the
 //! confirmed position: so the transactions are few, and ids are not used twice among them.
 
 use std::{

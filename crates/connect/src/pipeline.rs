@@ -170,7 +170,7 @@ impl Pipeline {
                     self.confirm(&mut stream, store, state).await?;
                 }
                 _ = self.has_room.changed(), if !takes_more => {}
-                () = at(heartbeat_at) => self.heartbeat_is_due()?,
+                () = at(heartbeat_at) => self.beat()?,
                 () = at(write_down_at) => self.progress.write_down(&mut stream, store, state).await?,
                 event = stream.next(), if takes_more => {
                     let keepalive = self.take(event?).await?;

@@ -143,7 +143,9 @@ impl Column {
     pub(crate) fn write_to_compare<N: Notation>(&self, text: &[u8], out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let written = self.converter.write::<N>(text, out).is_ok();
-        out.truncate(if written { out.len() } else { start });
+        if !written {
+            out.truncate(start);
+        }
         written
     }
 

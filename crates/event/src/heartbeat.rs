@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{
-    EventOptions,
-    json::string,
-    record_schema::{end, wrapped},
-    source_block::write_number,
-};
+use crate::{EventOptions, json::string, record_schema::Wrapping, source_block::write_number};
 
 /// Writes heartbeats; made once for a connector.
 #[derive(Debug)]
@@ -16,30 +11,28 @@ pub struct HeartbeatEncoder {
     pub topic: Arc<str>,
     /// The key of all of them.
     pub key: Vec<u8>,
-    value: Vec<u8>,
+    wrapping: Wrapping,
 }
 
 impl HeartbeatEncoder {
     /// For a connector with these options.
     pub fn new(topic: &str, options: &EventOptions) -> HeartbeatEncoder {
-        let mut key = wrapped(options.key_converter.schemas, || KEY.to_owned());
-        let closing = end(&key);
-        key.extend_from_slice(format!(r#"{{"serverName":{}}}"#, string(&options.topic_prefix)).as_bytes());
-        key.extend_from_slice(closing);
+        let wrapping = Wrapping::of(options, KEY, || VALUE.to_owned());
+        let payload = format!(r#"{{"serverName":{}}}"#, string(&options.topic_prefix));
         HeartbeatEncoder {
             topic: topic.into(),
-            key,
-            value: wrapped(options.value_converter.schemas, || VALUE.to_owned()),
+            key: [wrapping.key(), payload.as_bytes(), wrapping.key_end()].concat(),
+            wrapping,
         }
     }
 
     /// The value of one. `now_ns` is the clock since 1970 in nanoseconds.
     pub fn value(&self, now_ns: i64) -> Vec<u8> {
-        let mut value = self.value.clone();
+        let mut value = self.wrapping.value(false).to_vec();
         value.extend_from_slice(b"{\"ts_ms\":");
         write_number(now_ns.div_euclid(1_000_000), &mut value);
         value.push(b'}');
-        value.extend_from_slice(end(&self.value));
+        value.extend_from_slice(self.wrapping.value_end());
         value
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     schema::Schema,
     source_type::{self, Reader},
     types,
-    values::{Fidelity, Written},
+    values::{Fidelity, Written, binary::push_hex},
 };
 
 /// What is done to the values of a column.
@@ -219,10 +219,7 @@ impl Hasher {
         };
         out.push(b'"');
         let start = out.len();
-        for byte in &digest[..length] {
-            const DIGITS: &[u8; 16] = b"0123456789abcdef";
-            out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]);
-        }
+        push_hex(&digest[..length], out);
         if self.digits_max > 0 {
             out.truncate(start + self.digits_max.min(2 * length));
         }

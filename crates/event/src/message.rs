@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::{
     BinaryMode, EncodedRecords, EventOptions, Origin, Position, TransactionMark,
     json::write_string,
-    record_schema::{SOURCE, TRANSACTION, end, wrapped},
+    record_schema::{SOURCE, TRANSACTION, Wrapping},
     source_block::{Envelope, after_lsn, no_transaction, write_number},
     transaction::{self, TransactionCounts},
     values::binary::write_text,
@@ -34,8 +34,7 @@ pub struct LogicalMessage<'a> {
 pub struct MessageEncoder {
     /// The topic of all messages: `<topic.prefix>.message`, whatever `topic.delimiter` says.
     pub topic: Arc<str>,
-    key: Vec<u8>,
-    value: Vec<u8>,
+    wrapping: Wrapping,
     envelope: Envelope,
     collection: Arc<str>,
     mode: BinaryMode,
@@ -46,8 +45,7 @@ impl MessageEncoder {
     pub fn new(options: &EventOptions) -> MessageEncoder {
         MessageEncoder {
             topic: format!("{}.message", options.topic_prefix).into(),
-            key: wrapped(options.key_converter.schemas, || KEY.to_owned()),
-            value: wrapped(options.value_converter.schemas, || value_schema(options.modes.binary)),
+            wrapping: Wrapping::of(options, KEY, || value_schema(options.modes.binary)),
             envelope: Envelope::of("", "", options),
             collection: transaction::MESSAGES.into(),
             mode: options.modes.binary,
@@ -65,14 +63,14 @@ impl MessageEncoder {
     ) {
         let arena = out.arena();
         let start = arena.len();
-        arena.extend_from_slice(&self.key);
+        arena.extend_from_slice(self.wrapping.key());
         arena.extend_from_slice(b"{\"prefix\":");
         write_string(message.prefix.as_bytes(), arena);
         arena.push(b'}');
-        arena.extend_from_slice(end(&self.key));
+        arena.extend_from_slice(self.wrapping.key_end());
         let key = start..arena.len();
 
-        arena.extend_from_slice(&self.value);
+        arena.extend_from_slice(self.wrapping.value(false));
         arena.extend_from_slice(b"{\"op\":\"m\",\"ts_ms\":");
         write_number(now_ns.div_euclid(1_000_000), arena);
         self.envelope.write_source(&message.origin, arena);
@@ -86,7 +84,7 @@ impl MessageEncoder {
         arena.extend_from_slice(b",\"content\":");
         write_text(message.content, self.mode, arena).expect("all bytes have a text in every mode");
         arena.extend_from_slice(b"}}");
-        arena.extend_from_slice(end(&self.value));
+        arena.extend_from_slice(self.wrapping.value_end());
         let value = key.end..arena.len();
         out.push_bare(key, value);
     }

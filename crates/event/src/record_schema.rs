@@ -14,7 +14,7 @@ use crate::{
     source_type::{self, Reader},
 };
 
-/// The texts around one table's keys and values; empty without schemas.
+/// The texts around the keys and values of one kind, a table's mostly; empty without schemas.
 #[derive(Debug, Default)]
 pub(crate) struct Wrapping {
     key: Vec<u8>,
@@ -45,6 +45,15 @@ impl Wrapping {
         }
     }
 
+    /// Of records that are no table's rows.
+    pub(crate) fn of(options: &EventOptions, key: &str, value: impl FnOnce() -> String) -> Wrapping {
+        Wrapping {
+            key: wrapped(options.key_converter.schemas, || key.to_owned()),
+            value: wrapped(options.value_converter.schemas, value),
+            snapshot_value: None,
+        }
+    }
+
     pub(crate) fn key(&self) -> &[u8] {
         &self.key
     }
@@ -66,7 +75,7 @@ impl Wrapping {
 }
 
 /// `{"schema":…,"payload":`, or nothing without schemas.
-pub(crate) fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8> {
+fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8> {
     if enabled {
         format!(r#"{{"schema":{},"payload":"#, schema()).into_bytes()
     } else {
@@ -75,7 +84,7 @@ pub(crate) fn wrapped(enabled: bool, schema: impl FnOnce() -> String) -> Vec<u8>
 }
 
 /// What closes it.
-pub(crate) fn end(start: &[u8]) -> &'static [u8] {
+fn end(start: &[u8]) -> &'static [u8] {
     if start.is_empty() { b"" } else { b"}" }
 }
 

@@ -7,9 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    EncodedRecords, EventOptions, Lsn, Origin, java_hash,
-    json::write_string,
-    record_schema::{end, wrapped},
+    EncodedRecords, EventOptions, Lsn, Origin, java_hash, json::write_string, record_schema::Wrapping,
     source_block::write_number,
 };
 
@@ -123,8 +121,7 @@ fn write_id(origin: &Origin, out: &mut Vec<u8>) {
 pub struct TransactionEncoder {
     /// Their topic.
     pub topic: Arc<str>,
-    key: Vec<u8>,
-    value: Vec<u8>,
+    wrapping: Wrapping,
 }
 
 impl TransactionEncoder {
@@ -134,8 +131,7 @@ impl TransactionEncoder {
             topic: [&*options.topic_prefix, &options.transaction_topic]
                 .join(&options.topic_delimiter)
                 .into(),
-            key: wrapped(options.key_converter.schemas, || KEY.to_owned()),
-            value: wrapped(options.value_converter.schemas, || VALUE.to_owned()),
+            wrapping: Wrapping::of(options, KEY, || VALUE.to_owned()),
         }
     }
 
@@ -154,14 +150,14 @@ impl TransactionEncoder {
     fn encode(&self, status: &[u8], origin: &Origin, counts: Option<&TransactionCounts>, out: &mut EncodedRecords) {
         let arena = out.arena();
         let start = arena.len();
-        arena.extend_from_slice(&self.key);
+        arena.extend_from_slice(self.wrapping.key());
         arena.extend_from_slice(b"{\"id\":\"");
         write_id(origin, arena);
         arena.extend_from_slice(b"\"}");
-        arena.extend_from_slice(end(&self.key));
+        arena.extend_from_slice(self.wrapping.key_end());
         let key = start..arena.len();
 
-        arena.extend_from_slice(&self.value);
+        arena.extend_from_slice(self.wrapping.value(false));
         arena.extend_from_slice(b"{\"status\":\"");
         arena.extend_from_slice(status);
         arena.extend_from_slice(b"\",\"id\":\"");
@@ -178,7 +174,7 @@ impl TransactionEncoder {
         arena.extend_from_slice(b",\"ts_ms\":");
         write_number(origin.ts_us.div_euclid(1000), arena);
         arena.push(b'}');
-        arena.extend_from_slice(end(&self.value));
+        arena.extend_from_slice(self.wrapping.value_end());
         let value = key.end..arena.len();
         out.push_bare(key, value);
     }

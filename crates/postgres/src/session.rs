@@ -1,4 +1,5 @@
-//! One ordinary SQL session, for the product's own needs beside capture (the demo's shop).
+//! One ordinary SQL session, for the product's own needs beside capture (the demo's shop,
+//! `heartbeat.action.query`).
 
 use crate::{
     ConnectorConfig, SourceError,

@@ -439,12 +439,12 @@ async fn describe(
         .map(|table| table.oid)
         .collect();
     let publication = &start.config.publication_name;
-    let narrowed = narrowed(reader, publication, start.watched.version)
+    let mut narrowed = narrowed(reader, publication, start.watched.version)
         .await
         .map_err(failed)?;
     let mut described = Vec::with_capacity(read.len());
     for mut table in tables::describe(reader, &oids).await.map_err(failed)? {
-        let published = narrowed.get(&table.oid).cloned().unwrap_or_default();
+        let published = narrowed.remove(&table.oid).unwrap_or_default();
         published.narrow(&mut table);
         let (description, _) = without_columns(table.description(&start.config.keys), &start.config.columns);
         let is_generated = !table.generated.is_empty();

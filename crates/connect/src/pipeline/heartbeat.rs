@@ -51,8 +51,8 @@ impl Pipeline {
         self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.due_at)
     }
 
-    /// The moment has come: now, or with the end of the transaction that goes by.
-    pub(super) fn heartbeat_is_due(&mut self) -> Result<(), ConnectorError> {
+    /// A heartbeat, if there are any: now, or with the end of the transaction that goes by.
+    pub(crate) fn beat(&mut self) -> Result<(), ConnectorError> {
         let Some(heartbeat) = &mut self.heartbeat else {
             return Ok(());
         };
@@ -68,11 +68,6 @@ impl Pipeline {
             self.flush(Visibility::Now)?;
         }
         Ok(())
-    }
-
-    /// A heartbeat at once, if there are any: after a snapshot.
-    pub(crate) fn beat(&mut self) -> Result<(), ConnectorError> {
-        self.heartbeat_is_due()
     }
 
     /// Appends the heartbeat that waits, if one does. Part of what ends with the next mark.

@@ -65,7 +65,8 @@ fn push_encoded(alphabet: &GeneralPurpose, bytes: &[u8], out: &mut Vec<u8>) {
     out.truncate(start + written);
 }
 
-fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
+/// Appends lower-case hexadecimal, without quotes.
+pub(crate) fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]);

@@ -42,8 +42,8 @@ impl ListedTable {
     }
 }
 
-/// Permanent tables outside of PostgreSQL's own schemas; a standby has nothing of unlogged ones. A usable replica identity is: the whole row, a chosen index
-/// that still exists, or a primary key that is not deferrable.
+/// Permanent tables outside of PostgreSQL's own schemas; a standby has nothing of unlogged ones. A usable replica identity
+/// is: the whole row, a chosen index that still exists, or a primary key that is not deferrable.
 const LIST: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
        CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false \
             WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid) \

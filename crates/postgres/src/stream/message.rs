@@ -7,13 +7,11 @@ use rowcast_event::{LogicalMessage, Lsn, Origin, Position, TransactionMark};
 
 use super::{
     Step, Stream, StreamEvent,
-    failure::{malformed, other_history, out_of_order},
+    failure::{other_history, out_of_order},
+    row::lent_message,
     transaction::{OutOfOrder, within_message},
 };
-use crate::{
-    SourceError,
-    pgoutput::{self, Message, replication},
-};
+use crate::{SourceError, pgoutput::Message};
 
 /// Where a message stands, and its end if it is part of no transaction.
 pub(super) type Placed = (Position, Origin, Option<TransactionMark>);
@@ -64,13 +62,7 @@ impl Stream {
 
     /// The event of the message that was lent.
     pub(super) fn message(&self, (position, origin, mark): Placed) -> Result<StreamEvent<'_>, SourceError> {
-        let frame = self.lent.expect("a message step lends its frame");
-        let replication::Frame::XLogData { payload, .. } =
-            replication::decode(self.inbox.body(frame)).map_err(malformed)?
-        else {
-            return Err(out_of_order(OutOfOrder("a message's frame is no WAL data")));
-        };
-        let Message::Message { prefix, content, .. } = pgoutput::decode(payload).map_err(malformed)? else {
+        let (Message::Message { prefix, content, .. }, _) = lent_message(&self.inbox, self.lent)? else {
             return Err(out_of_order(OutOfOrder("a message's frame holds no message")));
         };
         Ok(StreamEvent::Message(LogicalMessage {

@@ -1,6 +1,6 @@
 //! The event of one row, whose cells point into the read buffer.
 
-use rowcast_event::{Change, Operation};
+use rowcast_event::{Change, Lsn, Operation};
 
 use super::{
     Stream, StreamEvent,
@@ -11,19 +11,25 @@ use super::{
 };
 use crate::{
     SourceError,
+    connection::frame::{Frame, Inbox},
     pgoutput::{self, Message, Old, replication},
 };
+
+/// The message of a frame that was lent, and where it stands in the WAL.
+pub(super) fn lent_message(inbox: &Inbox, lent: Option<Frame>) -> Result<(Message<'_>, Lsn), SourceError> {
+    let frame = lent.expect("a step of a row or a message lends its frame");
+    let replication::Frame::XLogData { payload, wal_start, .. } =
+        replication::decode(inbox.body(frame)).map_err(malformed)?
+    else {
+        return Err(out_of_order(OutOfOrder("a frame that was lent is no WAL data")));
+    };
+    Ok((pgoutput::decode(payload).map_err(malformed)?, wal_start))
+}
 
 impl Stream {
     /// The event of the row that was lent.
     pub(super) fn row(&mut self) -> Result<StreamEvent<'_>, SourceError> {
-        let frame = self.lent.expect("a row step lends its frame");
-        let replication::Frame::XLogData { payload, wal_start, .. } =
-            replication::decode(self.inbox.body(frame)).map_err(malformed)?
-        else {
-            return Err(out_of_order(OutOfOrder("a row's frame is no WAL data")));
-        };
-        let message = pgoutput::decode(payload).map_err(malformed)?;
+        let (message, wal_start) = lent_message(&self.inbox, self.lent)?;
         let oid = match &message {
             Message::Insert { relation_oid, .. }
             | Message::Update { relation_oid, .. }
