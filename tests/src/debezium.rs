@@ -77,6 +77,7 @@ impl Debezium {
             main: "org.apache.kafka.connect.cli.ConnectStandalone",
             properties: file,
             folder: self.folder.path(),
+            options: &[],
             loggers: LOGGERS,
             ready: READY,
         };

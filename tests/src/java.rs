@@ -35,6 +35,8 @@ pub(crate) struct Program<'a> {
     pub(crate) properties: PathBuf,
     /// Where it runs and logs.
     pub(crate) folder: &'a Path,
+    /// Java's own options, such as `-Dname=value`.
+    pub(crate) options: &'a [String],
     /// log4j lines beside the usual: warnings only.
     pub(crate) loggers: &'a str,
     /// Part of the line that it logs when others may come.
@@ -65,7 +67,9 @@ async fn launch(program: &Program<'_>, option: &str, lines: &Lines) -> anyhow::R
     let log_config = program.folder.join(format!("{}-log.properties", program.name));
     fs::write(&log_config, format!("{LOG_CONFIG}{}", program.loggers))?;
     let mut java = Command::new(java()?);
-    java.args([HEAP, ZONE, option, "-Xshare:auto"]).args(SHORT_LIFE);
+    java.args([HEAP, ZONE, option, "-Xshare:auto"])
+        .args(SHORT_LIFE)
+        .args(program.options);
     java.arg(format!("-Dlog4j2.configurationFile={}", log_config.display()));
     java.arg("-cp")
         .arg(class_path()?)

@@ -14,6 +14,7 @@ pub mod http;
 mod java;
 pub mod kafka;
 mod lines;
+pub mod oidc;
 pub mod oracle;
 pub mod postgres;
 pub mod process;

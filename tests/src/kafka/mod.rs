@@ -48,6 +48,8 @@ pub struct Kafka {
     lines: Lines,
     address: String,
     properties: BTreeMap<String, String>,
+    /// What only Java's own options can set.
+    java_options: Vec<String>,
     folder: PathBuf,
     // Dropped after the broker has stopped.
     _temporary: Option<TempDir>,
@@ -101,6 +103,7 @@ impl Kafka {
             lines: Lines::default(),
             address,
             properties,
+            java_options: Vec::new(),
             folder,
             _temporary: None,
         }
@@ -141,6 +144,7 @@ impl Kafka {
             main: "kafka.Kafka",
             properties: file,
             folder: &self.folder,
+            options: &self.java_options,
             loggers: LOGGERS,
             ready: READY,
         };

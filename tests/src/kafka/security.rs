@@ -11,11 +11,14 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use super::{Kafka, free_port};
+use crate::oidc::{AUDIENCE, ISSUER, Provider};
 
 /// Who the clients are.
 pub const USER: &str = "rowcast";
 /// Their password: no message may hold it.
 pub const PASSWORD: &str = "cAnary-pa55word";
+
+const BEARER: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;";
 
 /// A broker with listeners that ask who is there.
 #[derive(Debug)]
@@ -25,6 +28,9 @@ pub struct SecuredKafka {
     tls: u16,
     sasl_tls: u16,
     sasl_open: u16,
+    sasl_tokens: u16,
+    /// Who gives the tokens that are asked for at [`SecuredKafka::sasl_tokens`].
+    pub provider: Provider,
     certificates: TempDir,
 }
 
@@ -47,6 +53,8 @@ impl SecuredKafka {
             tls: free_port()?,
             sasl_tls: free_port()?,
             sasl_open: free_port()?,
+            sasl_tokens: free_port()?,
+            provider: Provider::start(&server_certificate, &server_key).await?,
             certificates,
         };
         secured.set_listeners();
@@ -73,6 +81,11 @@ impl SecuredKafka {
         format!("127.0.0.1:{}", self.sasl_open)
     }
 
+    /// `127.0.0.1:port`, where TLS is, and a token of the provider's is asked for.
+    pub fn sasl_tokens(&self) -> String {
+        format!("127.0.0.1:{}", self.sasl_tokens)
+    }
+
     /// A file of the certificates: `authority.pem`, `stranger.pem` (which signed nothing), `client.pem`, `client.key`.
     pub fn certificate(&self, name: &str) -> PathBuf {
         self.certificates.path().join(name)
@@ -80,10 +93,11 @@ impl SecuredKafka {
 
     fn set_listeners(&mut self) {
         let ours = format!(
-            ",TLS://{},SASLTLS://{},SASLOPEN://{}",
+            ",TLS://{},SASLTLS://{},SASLOPEN://{},SASLTOKENS://{}",
             self.tls(),
             self.sasl_tls(),
-            self.sasl_open()
+            self.sasl_open(),
+            self.sasl_tokens()
         );
         let beside = |property: &str| self.kafka.properties[property].clone() + &ours;
         let (listeners, advertised) = (beside("listeners"), beside("advertised.listeners"));
@@ -92,13 +106,14 @@ impl SecuredKafka {
         let plain =
             format!("org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";");
         let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
-        let bearer = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;";
         let set = [
             ("listeners", listeners),
             ("advertised.listeners", advertised),
             (
                 "listener.security.protocol.map",
-                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,SASLTLS:SASL_SSL,SASLOPEN:SASL_PLAINTEXT".to_owned(),
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,SASLTLS:SASL_SSL,SASLOPEN:SASL_PLAINTEXT,\
+                 SASLTOKENS:SASL_SSL"
+                    .to_owned(),
             ),
             ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
             ("ssl.keystore.type", "PEM".to_owned()),
@@ -122,12 +137,34 @@ impl SecuredKafka {
                 ("plain", plain.as_str()),
                 ("scram-sha-256", scram),
                 ("scram-sha-512", scram),
-                ("oauthbearer", bearer),
+                ("oauthbearer", BEARER),
             ] {
                 let property = format!("listener.name.{listener}.{mechanism}.sasl.jaas.config");
                 self.kafka.set(&property, module);
             }
         }
+        self.ask_for_tokens();
+    }
+
+    /// Signed tokens of our provider, and new ones before the old ones' end: who shows none is disconnected then.
+    fn ask_for_tokens(&mut self) {
+        let keys = self.provider.keys_url();
+        for (property, value) in [
+            ("sasl.enabled.mechanisms", "OAUTHBEARER"),
+            ("oauthbearer.sasl.jaas.config", BEARER),
+            (
+                "oauthbearer.sasl.server.callback.handler.class",
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler",
+            ),
+            ("oauthbearer.sasl.oauthbearer.jwks.endpoint.url", &keys),
+            ("oauthbearer.sasl.oauthbearer.expected.audience", AUDIENCE),
+            ("oauthbearer.sasl.oauthbearer.expected.issuer", ISSUER),
+            ("oauthbearer.connections.max.reauth.ms", "3600000"),
+        ] {
+            self.kafka.set(&format!("listener.name.sasltokens.{property}"), value);
+        }
+        let allowed = format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys}");
+        self.kafka.java_options.push(allowed);
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
     client::Follower,
     kafka::security::{PASSWORD, SecuredKafka, USER},
+    oidc::{SCOPE, SECRET},
     postgres::{Postgres, Version},
     process::{Rowcast, topic},
 };
@@ -53,6 +54,35 @@ fn oauthbearer(protocol: &str) -> Properties {
         ("sasl.oauthbearer.config", format!("principal={USER}")),
         ("enable.sasl.oauthbearer.unsecure.jwt", "true".to_owned()),
     ]
+}
+
+/// Tokens of the provider's, for a client of this name.
+fn tokens(kafka: &SecuredKafka, client: &str) -> Properties {
+    let (endpoint, authority) = (kafka.provider.tokens_url(), kafka.certificate("authority.pem"));
+    let text = str::to_owned;
+    vec![
+        ("security.protocol", text("sasl_ssl")),
+        ("sasl.mechanism", text("OAUTHBEARER")),
+        ("sasl.oauthbearer.method", text("oidc")),
+        ("sasl.oauthbearer.client.id", text(client)),
+        ("sasl.oauthbearer.client.secret", text(SECRET)),
+        ("sasl.oauthbearer.scope", text(SCOPE)),
+        (
+            "sasl.oauthbearer.extensions",
+            text("logicalCluster=lkc-1,identityPoolId=pool-1"),
+        ),
+        ("sasl.oauthbearer.token.endpoint.url", endpoint),
+        ("https.ca.location", authority.display().to_string()),
+        ("ssl.ca.location", authority.display().to_string()),
+    ]
+}
+
+/// The same with another value for one of them.
+fn but(properties: Properties, name: &'static str, value: &str) -> Properties {
+    let mut properties = properties;
+    properties.retain(|(other, _)| *other != name);
+    properties.push((name, value.to_owned()));
+    properties
 }
 
 fn client_certificate(kafka: &SecuredKafka) -> Properties {
@@ -181,6 +211,109 @@ async fn who_is_refused_is_told_which_property_to_look_at() -> Result<()> {
         ensure!(!said.contains(PASSWORD), "{name}: the password is in the log:\n{said}");
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_providers_tokens_are_renewed_while_capture_and_gateway_work() -> Result<()> {
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = postgres.connect().await?;
+    database
+        .batch_execute("CREATE TABLE orders (id int PRIMARY KEY)")
+        .await?;
+    let secured = SecuredKafka::start().await?;
+    let address = secured.sasl_tokens();
+    let [ours, theirs] = ["capture", "gateway"].map(|client| config_file(&tokens(&secured, client)));
+    let (ours, theirs) = (ours?, theirs?);
+    let mut capture = with_config(Rowcast::capture(&postgres, "public.orders", &address)?, &ours);
+    capture.set("exactly.once.support", "required");
+    capture.start_ready().await?;
+    database.execute("INSERT INTO orders VALUES (1)", &[]).await?;
+    let mut gateway = with_config(Rowcast::gateway(&address, &[topic("orders")])?, &theirs);
+    gateway.start_ready().await?;
+    let follower = Follower::start(gateway.address(), "orders", true);
+    follower.row(1).await?;
+    // The broker has disconnected by now who has not shown a newer token.
+    for client in ["capture", "gateway"] {
+        secured.provider.outlived(client).await?;
+    }
+    database.execute("INSERT INTO orders VALUES (2)", &[]).await?;
+    follower.row(2).await?;
+    for log in [capture.log_text(), gateway.log_text()] {
+        ensure!(!tells_a_secret(&log), "a secret is in the log:\n{log}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gets_no_token_is_told_which_property_to_look_at() -> Result<()> {
+    let secured = SecuredKafka::start().await?;
+    let usual = || tokens(&secured, "gateway");
+    let (wrong, stranger) = (format!("{SECRET}-not"), secured.certificate("stranger.pem"));
+    for (name, properties, told) in [
+        (
+            "a wrong secret",
+            but(usual(), "sasl.oauthbearer.client.secret", &wrong),
+            "sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret",
+        ),
+        (
+            "no such scope",
+            but(usual(), "sasl.oauthbearer.scope", "everything"),
+            "sasl.oauthbearer.scope",
+        ),
+        (
+            "a stranger's authority",
+            but(usual(), "https.ca.location", &stranger.display().to_string()),
+            "https.ca.location",
+        ),
+        (
+            "nobody there",
+            but(
+                usual(),
+                "sasl.oauthbearer.token.endpoint.url",
+                "https://127.0.0.1:1/token",
+            ),
+            "sasl.oauthbearer.token.endpoint.url",
+        ),
+        (
+            "no provider's token",
+            [oauthbearer("sasl_ssl"), vec![authority(&secured, "authority.pem")]].concat(),
+            "sasl.oauthbearer.*",
+        ),
+    ] {
+        let file = config_file(&properties)?;
+        let mut gateway = with_config(Rowcast::gateway(&secured.sasl_tokens(), &[topic("orders")])?, &file);
+        let said = match gateway.start().await {
+            Err(ended) => format!("{ended:#}"),
+            Ok(()) => gateway.unready(|reason| told_in(reason).contains(told)).await?,
+        };
+        eprintln!("{name}: {said}");
+        ensure!(told_in(&said).contains(told), "{name}: not {told}:\n{said}");
+        let log = gateway.log_text();
+        ensure!(
+            !tells_a_secret(&said) && !tells_a_secret(&log),
+            "{name}: a secret is in the log:\n{log}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_away_is_waited_for() -> Result<()> {
+    let secured = SecuredKafka::start().await?;
+    secured.kafka.topics().create(&topic("orders"), 1, &[]).await?;
+    secured.provider.set_away(true);
+    let file = config_file(&tokens(&secured, "gateway"))?;
+    let mut gateway = with_config(Rowcast::gateway(&secured.sasl_tokens(), &[topic("orders")])?, &file);
+    gateway.start().await?;
+    let told = "sasl.oauthbearer.token.endpoint.url";
+    gateway.unready(|reason| told_in(reason).contains(told)).await?;
+    secured.provider.set_away(false);
+    gateway.ready().await
+}
+
+/// The client's secret, or a token: `{"` is how its parts begin, in base64.
+fn tells_a_secret(text: &str) -> bool {
+    text.contains(SECRET) || text.contains("eyJ")
 }
 
 /// What an operator is told to check.

@@ -20,11 +20,8 @@ use rdkafka::{
 };
 use tokio::sync::watch;
 
-use super::KafkaOptions;
+use super::{KafkaOptions, tokens};
 use crate::LogError;
-
-/// Who is shown unsecured tokens; librdkafka makes one at the start, by `sasl.oauthbearer.config`.
-const UNSECURED: &str = "enable.sasl.oauthbearer.unsecure.jwt";
 
 /// How long the first connection may take.
 ///
@@ -95,21 +92,7 @@ pub(crate) fn check(options: &KafkaOptions) -> Result<(), LogError> {
     }
     let checked = with_properties(options, &[], &[]).create_native_config();
     checked.map(drop).map_err(|e| refused(&e))?;
-    check_tokens(options)
-}
-
-/// Refuses tokens that nobody would give us.
-fn check_tokens(options: &KafkaOptions) -> Result<(), LogError> {
-    let named = |name: &str| options.properties.get(name).map(|value| value.trim());
-    let mechanism = named("sasl.mechanism").or_else(|| named("sasl.mechanisms"));
-    match mechanism == Some("OAUTHBEARER") && named(UNSECURED) != Some("true") {
-        true => Err(LogError::Invalid(format!(
-            "[log.kafka] sasl.mechanism OAUTHBEARER takes no tokens from an OIDC provider here; use SCRAM, PLAIN or a client \
-             certificate, or, where the broker takes unsecured tokens, {UNSECURED} = true and in sasl.oauthbearer.config a \
-             lifeSeconds that outlasts the process"
-        ))),
-        false => Ok(()),
-    }
+    tokens::check(options)
 }
 
 /// What every client begins with.
@@ -193,15 +176,15 @@ pub(crate) fn connect(options: &KafkaOptions, link: &Link) -> Result<String, Log
 
 /// Which properties to look at when nobody answers, by what librdkafka says of the last try.
 fn to_check(said: &str) -> &'static str {
+    if let Some(property) = tokens::to_check(said) {
+        return property;
+    }
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if says(&["mechanism handshake failed"]) {
         return "sasl.mechanism";
     }
     if says(&["SASL authentication error"]) {
-        return match said.contains("OAUTHBEARER") {
-            true => "sasl.oauthbearer.*",
-            false => "sasl.username and sasl.password",
-        };
+        return "sasl.username and sasl.password";
     }
     if says(&["PLAINTEXT broker listener", "wrong version number", "security.protocol"]) {
         return "security.protocol";
@@ -225,6 +208,11 @@ fn refused(error: &KafkaError) -> LogError {
     LogError::Invalid(match error {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
             format!("[log.kafka] {name} is no property that librdkafka knows; see its CONFIGURATION.md")
+        }
+        KafkaError::ClientConfig(_, why, name, _) if why.contains("not supported in this build") => {
+            format!(
+                "[log.kafka] {name} is for what this build of Rowcast is without; build it as docs/decisions/0011-librdkafka.md says"
+            )
         }
         KafkaError::ClientConfig(_, _, name, _) => {
             format!("[log.kafka] {name} has a value that it cannot have; see librdkafka's CONFIGURATION.md")
@@ -324,6 +312,7 @@ impl ClientContext for Link {
         match code {
             Some(RDKafkaErrorCode::PartitionEOF) => return,
             Some(RDKafkaErrorCode::AllBrokersDown) => return self.is_down(),
+            Some(RDKafkaErrorCode::Authentication) if !tokens::is_final(why) => {}
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => *self.0.refused.lock() = true,
             _ => {}
         }
@@ -390,6 +379,29 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_our_librdkafka_is_without_is_said() {
+        let refused = check(&options(&[("ssl.ca.certificate.stores", "secret")])).unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains("ssl.ca.certificate.stores is for what this build") && !refused.contains("secret"),
+            "{refused}"
+        );
+    }
+
+    /// A librdkafka that is built otherwise may never say so (decision 11).
+    #[test]
+    fn librdkafka_says_that_no_broker_is_there() {
+        let link = Link::default();
+        let client = consumer(&options(&[("reconnect.backoff.ms", "10")]), link.clone()).unwrap();
+        let began = std::time::Instant::now();
+        while !link.is_known_down() {
+            assert!(began.elapsed() < CONNECT_TIMEOUT, "it does not say so");
+            // An error of the client's comes by its callback.
+            client.poll(CONNECT_LOOK);
+        }
+    }
+
     /// As OpenSSL and brokers say it; a real broker's words are in `promises/kafka_security.rs`.
     #[test]
     fn what_is_said_leads_to_a_property() {
@@ -400,8 +412,8 @@ mod tests {
                 "sasl.mechanism",
             ),
             (
-                "SASL authentication error: {\"status\":\"invalid_token\"} with OAUTHBEARER",
-                "sasl.oauthbearer.*",
+                "SASL authentication error: {\"status\":\"invalid_token\"} (after 312ms in state AUTH_REQ)",
+                "that the broker trusts",
             ),
             (
                 "SSL routines::certificate verify failed: IP address mismatch",
@@ -426,6 +438,7 @@ mod tests {
             "sasl_plain",
             "sasl_scram",
             "sasl_oauthbearer",
+            "oidc",
             "zstd",
             "gzip",
             "snappy",
@@ -433,15 +446,6 @@ mod tests {
         ] {
             assert!(features.contains(&wanted), "{wanted} is not in {features:?}");
         }
-    }
-
-    #[test]
-    fn tokens_that_nobody_gives_are_refused_at_start() {
-        let bearer = ("sasl.mechanisms", "OAUTHBEARER");
-        let refused = check_tokens(&options(&[bearer, ("sasl.oauthbearer.client.secret", "canary")])).unwrap_err();
-        assert!(refused.to_string().contains("OIDC") && !refused.to_string().contains("canary"));
-        assert!(check_tokens(&options(&[bearer, (UNSECURED, "true")])).is_ok());
-        assert!(check_tokens(&options(&[("sasl.mechanism", "PLAIN")])).is_ok());
     }
 
     #[test]

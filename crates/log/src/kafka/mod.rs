@@ -16,6 +16,7 @@ mod message;
 mod mirror;
 mod producer;
 mod tail;
+mod tokens;
 mod transactions;
 
 use std::{
