@@ -145,8 +145,8 @@ impl Database {
         Ok(())
     }
 
-    /// Debezium's connector configuration for the `orders` table of this database.
-    pub(crate) fn connector_json(&self, extra: &[(&str, &str)]) -> Result<String> {
+    /// Debezium's configuration of the connector `name` for the `orders` table of this database.
+    pub(crate) fn connector_json(&self, name: &str, extra: &[(&str, &str)]) -> Result<String> {
         let mut config = serde_json::json!({
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
             "database.hostname": "127.0.0.1",
@@ -160,11 +160,11 @@ impl Database {
             "publication.name": "bench",
             "slot.name": format!("slot_{}", self.name),
         });
-        for (name, value) in extra {
-            config[*name] = serde_json::Value::from(*value);
+        for (property, value) in extra {
+            config[*property] = serde_json::Value::from(*value);
         }
         Ok(serde_json::to_string_pretty(
-            &serde_json::json!({"name": self.name, "config": config}),
+            &serde_json::json!({"name": name, "config": config}),
         )?)
     }
 }

@@ -43,7 +43,12 @@ pub(crate) struct Installation {
 impl Installation {
     /// All in one process.
     pub(crate) fn new(bench: &Bench, database: &Database) -> Result<Installation> {
-        let connector = connector_file(bench, database, &[])?;
+        Installation::configured(bench, database, &[])
+    }
+
+    /// The same, with more properties for its connector.
+    pub(crate) fn configured(bench: &Bench, database: &Database, extra: &[(&str, &str)]) -> Result<Installation> {
+        let connector = connector_file(bench, database, extra)?;
         let data_dir = bench.folder().join(format!("{}-data", database.name));
         let arguments = ["--connector", &text(&connector), "--data-dir", &text(&data_dir)];
         Ok(Installation::of(bench, "run", &database.name, &arguments))
@@ -172,7 +177,7 @@ impl Product {
 
 fn connector_file(bench: &Bench, database: &Database, extra: &[(&str, &str)]) -> Result<PathBuf> {
     let connector = bench.folder().join(format!("{}.json", database.name));
-    fs::write(&connector, database.connector_json(extra)?)?;
+    fs::write(&connector, database.connector_json(&database.name, extra)?)?;
     Ok(connector)
 }
 

@@ -1,11 +1,12 @@
-// Prints how many records a second reached the topic between the first new one and the one that makes it TARGET.
+// Prints how many records a second reached TOPIC between the first new one and the one that makes it TARGET.
 const { Kafka, logLevel } = require('kafkajs');
-const [target, topic] = [Number(process.env.TARGET), 'orders.public.orders'];
+const [target, topic] = [Number(process.env.TARGET), process.env.TOPIC];
 let firstCount = 0;
 const patienceMs = 120_000;
 (async () => {
   const admin = new Kafka({ brokers: [process.env.KAFKA], logLevel: logLevel.ERROR }).admin();
   await admin.connect();
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] }); // false, and nothing done, if it is there
   const end = async () => (await admin.fetchTopicOffsets(topic)).reduce((sum, p) => sum + Number(p.high), 0);
   const start = await end();
   console.log('watching');

@@ -19,16 +19,35 @@ use crate::{
     feed::TableFeed,
     generator::fan_out as generator_fan_out,
     process,
+    product::TOPIC,
     results::{Figure, Measured, figure},
     rows::{drain::write_waiting_rows, fan_out::Shape, latency as latency_row},
     subscriber::Subscriber,
     websocket::Endpoint,
 };
 
-const VARIANTS: [(&str, &[(&str, &str)]); 2] = [
-    ("Debezium + Kafka + Node ws", &[]),
+/// A name and the properties that make it so.
+type Variant = (&'static str, &'static [(&'static str, &'static str)]);
+
+const VARIANTS: [Variant; 2] = [
+    (DEFAULTS, &[]),
     ("the same, poll.interval.ms=1", &[("poll.interval.ms", "1")]),
 ];
+pub(crate) const DEFAULTS: &str = "Debezium + Kafka + Node ws";
+/// What else people turn off when the rate counts: the schema in every key and value.
+const WITHOUT_SCHEMAS: Variant = (
+    "the same, also without schemas",
+    &[
+        ("poll.interval.ms", "1"),
+        ("key.converter", JSON_CONVERTER),
+        ("key.converter.schemas.enable", "false"),
+        ("value.converter", JSON_CONVERTER),
+        ("value.converter.schemas.enable", "false"),
+    ],
+);
+const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
+/// The second connector, which snapshots what is in the table; its topic is called after it.
+const SNAPSHOT: &str = "snapshot";
 /// Over which the idle CPU is taken, after as long a rest.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
@@ -63,18 +82,44 @@ impl Stack {
             started_in: Duration::ZERO,
         };
         stack.step(&["install"])?;
-        let connector = stack.folder.join("connector.json");
-        fs::write(&connector, stack.database.connector_json(extra)?)?;
         let started = Instant::now();
         stack.step(&["kafka"])?;
         stack.step(&["connect"])?;
-        stack.step(&["register", &connector.to_string_lossy()])?;
+        stack.register(&stack.database.name, extra)?;
         stack.step(&["ws"])?;
         // The service can subscribe only when the topic is there, so the first row is part of the start.
         let mut client = Subscriber::connect(&stack.endpoint())?;
         latency_row::attach(&stack.database, &mut client)?;
         stack.started_in = started.elapsed();
         Ok(stack)
+    }
+
+    /// Has Connect run the connector `name`.
+    fn register(&self, name: &str, extra: &[(&str, &str)]) -> Result<()> {
+        let connector = self.folder.join(format!("{name}.json"));
+        fs::write(&connector, self.database.connector_json(name, extra)?)?;
+        self.step(&["register", &connector.to_string_lossy()])
+    }
+
+    /// Has `begin` done, and says how many records a second then came into `topic` until the whole table was in it.
+    fn filled(&self, topic: &str, begin: impl FnOnce() -> Result<()>) -> Result<Figure> {
+        // A connector that says it is stopped may still send some: the topic is full when it holds the whole table.
+        let target = self.database.connect()?.scalar("SELECT count(*) FROM orders")?;
+        let mut command = self.command("node");
+        command
+            .arg("drained.js")
+            .current_dir(&self.cache)
+            .env("KAFKA", format!("127.0.0.1:{}", self.kafka_port));
+        command.env("TARGET", target).env("TOPIC", topic).stdout(Stdio::piped());
+        let mut running = process::Running::start_piped("drained.js", &mut command)?;
+        let mut lines = BufReader::new(running.child().stdout.take().context("its output was piped")?).lines();
+        lines.next().context("drained.js ended before it could watch")??;
+        begin()?;
+        let rate = lines
+            .next()
+            .context("drained.js ended before the topic had all rows")??;
+        running.wait()?;
+        Ok(figure("rows", rate.trim().parse()?, "/s"))
     }
 
     fn command(&self, program: &str) -> Command {
@@ -167,12 +212,16 @@ pub(crate) fn free_pair() -> Result<u16> {
 
 /// Each variant's figures, or why it has none.
 fn each(bench: &mut Bench, measure: impl Fn(&mut Bench, &Stack) -> Result<Vec<Figure>>) -> Vec<Measured> {
-    let mut found = Vec::new();
-    for (name, extra) in VARIANTS {
-        let figures = Stack::start(bench, extra).and_then(|stack| measure(bench, &stack));
-        found.push(Measured::from_result(name, figures));
-    }
-    found
+    VARIANTS.map(|variant| one(bench, variant, &measure)).into()
+}
+
+fn one(
+    bench: &mut Bench,
+    (name, extra): Variant,
+    measure: impl Fn(&mut Bench, &Stack) -> Result<Vec<Figure>>,
+) -> Measured {
+    let figures = Stack::start(bench, extra).and_then(|stack| measure(bench, &stack));
+    Measured::from_result(name, figures)
 }
 
 pub(crate) fn latency(bench: &mut Bench, commits: u64) -> Vec<Measured> {
@@ -205,28 +254,39 @@ pub(crate) fn fan_out(bench: &mut Bench, shape: Shape) -> Vec<Measured> {
 
 /// `rows` waiting rows into the topic, timed from the first that arrives to the last.
 pub(crate) fn drain(bench: &mut Bench, rows: u64) -> Vec<Measured> {
-    each(bench, |_, stack| {
+    let measure = |_: &mut Bench, stack: &Stack| {
+        let connector = &stack.database.name;
+        stack.step(&["stop-connector", connector])?;
+        write_waiting_rows(&stack.database, rows)?;
+        let rate = stack.filled(TOPIC, || stack.step(&["resume-connector", connector]))?;
+        Ok(vec![rate, figure("of", rows as f64, "rows")])
+    };
+    let mut found = each(bench, measure);
+    found.push(one(bench, WITHOUT_SCHEMAS, measure));
+    found
+}
+
+/// The snapshot of a table of `rows` rows, timed in the same way: by a second connector, for the first has seen the table
+/// when it was empty. With defaults only: Debezium waits for `poll.interval.ms` when it has nothing to send.
+pub(crate) fn snapshot(bench: &mut Bench, rows: u64) -> Vec<Measured> {
+    let measured = one(bench, VARIANTS[0], |_, stack| {
         stack.step(&["stop-connector", &stack.database.name])?;
         write_waiting_rows(&stack.database, rows)?;
-        // A connector that says it is stopped may still send some: the topic is full when it holds the whole table.
-        let target = stack.database.connect()?.scalar("SELECT count(*) FROM orders")?;
-        let mut command = stack.command("node");
-        command
-            .arg("drained.js")
-            .current_dir(&stack.cache)
-            .env("KAFKA", format!("127.0.0.1:{}", stack.kafka_port));
-        command.env("TARGET", target).stdout(Stdio::piped());
-        let mut running = process::Running::start_piped("drained.js", &mut command)?;
-        let mut lines = BufReader::new(running.child().stdout.take().context("its output was piped")?).lines();
-        lines.next().context("drained.js ended before it could watch")??;
-        stack.step(&["resume-connector", &stack.database.name])?;
-        let rate = lines
-            .next()
-            .context("drained.js ended before the topic had all rows")??;
-        running.wait()?;
-        Ok(vec![
-            figure("rows", rate.trim().parse()?, "/s"),
-            figure("of", rows as f64, "rows"),
-        ])
-    })
+        let slot = format!("{SNAPSHOT}_{}", stack.database.name);
+        let own = [("topic.prefix", SNAPSHOT), ("slot.name", slot.as_str())];
+        let topic = format!("{SNAPSHOT}.public.orders");
+        let rate = stack.filled(&topic, || stack.register(SNAPSHOT, &own))?;
+        stack.step(&["stop-connector", SNAPSHOT])?;
+        Ok(vec![rate, figure("of", rows as f64, "rows")])
+    });
+    vec![measured]
+}
+
+/// The rates that `peers` reached, if they were measured.
+pub(crate) fn rates<'a>(peers: &'a [Measured]) -> impl Iterator<Item = (&'a str, f64)> {
+    let of = |peer: &'a Measured| {
+        let rate = peer.figures.iter().find(|found| found.label == "rows")?;
+        Some((peer.who.as_str(), rate.value))
+    };
+    peers.iter().filter_map(of)
 }

@@ -22,6 +22,12 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(600);
 /// Between two looks at the slot.
 const POLL_PAUSE: Duration = Duration::from_millis(10);
 
+/// Schemas in every key and value, as Connect's converter writes them if it is not told otherwise.
+const WITH_SCHEMAS: [(&str, &str); 2] = [
+    ("key.converter.schemas.enable", "true"),
+    ("value.converter.schemas.enable", "true"),
+];
+
 pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
     let rows = bench.choose(1_000_000, 100_000);
     let database = bench.database()?;
@@ -36,17 +42,30 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
     database.drop_slots()?;
     let rate = |took: Duration| rows as f64 / took.as_secs_f64();
     let (peer_rate, our_rate) = (rate((before + after) / 2), rate(ours));
-    let mut peers = vec![Measured::new(
-        "pg_recvlogical to /dev/null",
-        vec![
-            figure("rows", peer_rate, "/s"),
-            figure("before", rate(before), "/s"),
-            figure("after", rate(after), "/s"),
-        ],
+    let schemas_rate = rate(with_schemas(bench, rows)?);
+    let stacks = match bench.peers {
+        Peers::All => replaced_stack::drain(bench, rows / 5),
+        _ => Vec::new(),
+    };
+    let mut checks = vec![Check::at_least(
+        "rows/s over pg_recvlogical's",
+        our_rate / peer_rate,
+        0.8,
+        "x",
     )];
-    if bench.peers >= Peers::All {
-        peers.extend(replaced_stack::drain(bench, rows / 5));
-    }
+    checks.extend(against_debezium(our_rate, schemas_rate, &stacks));
+    let mut peers = vec![
+        Measured::new("Rowcast with schemas", vec![figure("rows", schemas_rate, "/s")]),
+        Measured::new(
+            "pg_recvlogical to /dev/null",
+            vec![
+                figure("rows", peer_rate, "/s"),
+                figure("before", rate(before), "/s"),
+                figure("after", rate(after), "/s"),
+            ],
+        ),
+    ];
+    peers.extend(stacks);
     Ok(Row {
         name: "drain".into(),
         what: format!("{rows} waiting rows in transactions of {ROWS_PER_TRANSACTION}, into the durable log"),
@@ -59,15 +78,31 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
                 figure("peak", peak_bytes as f64 / 1e6, "MB"),
             ],
         ),
-        checks: vec![Check::at_least(
-            "rows/s over pg_recvlogical's",
-            our_rate / peer_rate,
-            0.7,
-            "x",
-        )],
+        checks,
         peers,
         ..Row::default()
     })
+}
+
+/// The same rows once more, each record with its schemas.
+fn with_schemas(bench: &mut Bench, rows: u64) -> Result<Duration> {
+    let database = bench.database()?;
+    let installation = Installation::configured(bench, &database, &WITH_SCHEMAS)?;
+    installation.start_streaming(&database)?.stop()?;
+    let end_lsn = write_waiting_rows(&database, rows)?;
+    let (took, _, _) = drain_ours(&installation, &database, &end_lsn)?;
+    database.drop_slots()?;
+    Ok(took)
+}
+
+/// Without schemas against its fastest variant, with them against its defaults, which have them, too.
+fn against_debezium(rate: f64, schemas_rate: f64, stacks: &[Measured]) -> Vec<Check> {
+    let fastest = replaced_stack::rates(stacks).map(|(_, rate)| rate).reduce(f64::max);
+    let defaults = replaced_stack::rates(stacks).find(|(who, _)| *who == replaced_stack::DEFAULTS);
+    let times = |what, rate: f64, peer: f64| Check::at_least(what, rate / peer, 10.0, "x");
+    let without = fastest.map(|peer| times("rows/s over the fastest Debezium's", rate, peer));
+    let with = defaults.map(|(_, peer)| times("with schemas, rows/s over Debezium's defaults", schemas_rate, peer));
+    without.into_iter().chain(with).collect()
 }
 
 /// Commits `rows` rows in transactions of 100; returns an LSN that lies behind all of them.

@@ -10,6 +10,7 @@ pub(crate) mod functions;
 pub(crate) mod idle;
 pub(crate) mod kafka;
 pub(crate) mod latency;
+pub(crate) mod snapshot;
 pub(crate) mod start;
 
 /// One measurement.
@@ -19,7 +20,7 @@ pub(crate) struct Measurement {
 }
 
 /// All of them: quiet ones first, so that they find a machine without the heat of the others.
-pub(crate) const MEASUREMENTS: [Measurement; 18] = [
+pub(crate) const MEASUREMENTS: [Measurement; 19] = [
     Measurement {
         name: "latency",
         run: latency::run,
@@ -59,6 +60,10 @@ pub(crate) const MEASUREMENTS: [Measurement; 18] = [
     Measurement {
         name: "drain",
         run: drain::run,
+    },
+    Measurement {
+        name: "snapshot",
+        run: snapshot::run,
     },
     Measurement {
         name: "kafka-latency",

@@ -67,10 +67,7 @@ fn checks(rate: f64, peers: &[Measured], has_target: bool) -> Vec<Check> {
     if !has_target {
         return Vec::new();
     }
-    let rates = peers
-        .iter()
-        .flat_map(|peer| peer.figures.iter().filter(|found| found.label == "rows"));
-    match rates.map(|found| found.value).reduce(f64::max) {
+    match replaced_stack::rates(peers).map(|(_, rate)| rate).reduce(f64::max) {
         Some(peer) => vec![Check::at_least("rows/s over Debezium's", rate / peer, 8.0, "x")],
         None => vec![Check::at_least("rows", rate, 8.0 * DEBEZIUM_ROWS_PER_S, "/s")],
     }
