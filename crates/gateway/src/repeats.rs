@@ -8,6 +8,8 @@
 //! says no such place, rows of a snapshot, rows without a key at the furthest LSN, and what was committed later than
 //! everything seen, since a restored server counts its LSNs again.
 
+mod tombstones;
+
 use std::{
     borrow::Cow,
     collections::{HashMap, HashSet, VecDeque},
@@ -16,6 +18,8 @@ use std::{
 
 use rowcast_log::{Record, TopicPartition};
 use serde::Deserialize;
+
+use tombstones::Tombstones;
 
 use crate::wrapping::Wrapping;
 
@@ -26,9 +30,6 @@ const SOURCES_MAX: usize = 64;
 /// Finished transactions that are remembered by their ids: the first one of a capture that takes over may not say which
 /// came before it. Late writers and their successors are a few transactions apart there, since both begin where the topic ended.
 const FINISHED_MAX: usize = 64;
-
-/// Repeated deletes whose tombstones are awaited: those follow at once, where there are any.
-const TOMBSTONES_MAX: usize = 4096;
 
 /// What has been seen of each partition. Shown every record, in order.
 #[derive(Default)]
@@ -42,8 +43,7 @@ pub struct Repeats {
 struct Partition {
     /// By `source.name`.
     sources: HashMap<String, Frontier>,
-    /// Keys of repeated deletes: the tombstone that follows is repeated as well.
-    tombstones: HashSet<u64>,
+    tombstones: Tombstones,
 }
 
 /// The furthest change of one source.
@@ -116,7 +116,7 @@ impl Repeats {
         }
         let seen = self.partitions.get_mut(partition).expect("just made");
         let Some(value) = record.value else {
-            return key.is_some_and(|key| seen.tombstones.remove(&key));
+            return key.is_some_and(|key| seen.tombstones.is_repeat(key, record.timestamp_ms));
         };
         let Some(Envelope { source, op }) = read(self.wrapping.unwrap(value).payload) else {
             return false;
@@ -137,10 +137,7 @@ impl Repeats {
         let frontier = seen.sources.get_mut(&*source.name);
         let is_repeat = frontier.is_some_and(|frontier| frontier.has(&place));
         if let Some(key) = key {
-            seen.tombstones.remove(&key);
-            if is_repeat && op == "d" && seen.tombstones.len() < TOMBSTONES_MAX {
-                seen.tombstones.insert(key);
-            }
+            seen.tombstones.change(key, op == "d", is_repeat, record.timestamp_ms);
         }
         is_repeat
     }
@@ -220,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    /// One change: (xid, commit time, end of the transaction before, LSN, key, operation); operation `t` is a tombstone.
+    /// One change: (xid, commit time and timestamp, end of the transaction before, LSN, key, operation); operation `t` is a tombstone.
     type Change = (i64, i64, Option<i64>, i64, &'static str, &'static str);
 
     /// Which of the changes were taken for repeats.
@@ -235,7 +232,7 @@ mod tests {
                 r#"{{"before":null,"after":{{"source":"s"}},"source":{{"name":"shop","snapshot":"false","ts_us":{ts_us},"sequence":"[{before},\"{lsn}\"]","txId":{xid},"lsn":{lsn}}},"op":"{op}"}}"#
             );
             let record = NewRecord {
-                timestamp_ms: 0,
+                timestamp_ms: *ts_us,
                 key: (!key.is_empty()).then_some(key.as_bytes()),
                 value: (*op != "t").then_some(value.as_bytes()),
                 headers: &[],
@@ -297,6 +294,10 @@ mod tests {
         let cut_off = repeats(&[delete, tombstone, delete, again, tombstone]);
         assert_eq!(cut_off, [false, false, true, false, false]);
         assert_eq!(repeats(&[tombstone, tombstone]), [false; 2]);
+        // A late capture's first record is the tombstone that its successor has written already.
+        let (own, recreated) = ((0, 100, None, 0, "a", "t"), (8, 200, Some(30), 40, "a", "c"));
+        let late = repeats(&[delete, tombstone, recreated, own, recreated]);
+        assert_eq!(late, [false, false, false, true, true]);
     }
 
     #[test]
