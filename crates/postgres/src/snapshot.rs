@@ -14,7 +14,12 @@ use rowcast_event::{
 use crate::{
     SourceError, Stream,
     captured::{captured, check_readable, read_by_snapshot, without_columns},
-    catalog::{Catalog, narrowed::narrowed, tables, tables::ListedTable},
+    catalog::{
+        Catalog,
+        narrowed::{narrowed, publishes_generated},
+        tables,
+        tables::ListedTable,
+    },
     connection::{Connection, Purpose, error::ConnectionError, unexpected},
     copy_text,
     query::{Row, identifier, literal, number, qualified, text},
@@ -442,10 +447,13 @@ async fn describe(
     let mut narrowed = narrowed(reader, publication, start.watched.version)
         .await
         .map_err(failed)?;
+    let publishes_generated = publishes_generated(reader, publication, start.watched.version)
+        .await
+        .map_err(failed)?;
     let mut described = Vec::with_capacity(read.len());
     for mut table in tables::describe(reader, &oids).await.map_err(failed)? {
         let published = narrowed.remove(&table.oid).unwrap_or_default();
-        published.narrow(&mut table);
+        published.narrow(&mut table, publishes_generated);
         let (description, _) = without_columns(table.description(&start.config.keys), &start.config.columns);
         let is_generated = !table.generated.is_empty();
         let table = Table::compile(description, types, &start.options);

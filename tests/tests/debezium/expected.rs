@@ -97,6 +97,36 @@ pub(crate) const EXPECTED: &[Entry] = &[
     Entry::new("publication_filtered", "t", "schema.before", "publication-snapshot").only(Origin::Snapshot),
     Entry::new("publication_filtered", "t", "schema.after", "publication-snapshot").only(Origin::Snapshot),
     Entry::new("publication_filtered", "t", "missing", "publication-snapshot").only(Origin::Snapshot),
+    Entry::new(
+        "generated_published",
+        "listed",
+        "after.(members)",
+        "publication-snapshot",
+    )
+    .only(Origin::Snapshot),
+    Entry::new("generated_published", "listed", "schema.before", "publication-snapshot").only(Origin::Snapshot),
+    Entry::new("generated_published", "listed", "schema.after", "publication-snapshot").only(Origin::Snapshot),
+    Entry::new(
+        "generated_published",
+        "unlisted",
+        "after.(members)",
+        "publication-snapshot",
+    )
+    .only(Origin::Snapshot),
+    Entry::new(
+        "generated_published",
+        "unlisted",
+        "schema.before",
+        "publication-snapshot",
+    )
+    .only(Origin::Snapshot),
+    Entry::new(
+        "generated_published",
+        "unlisted",
+        "schema.after",
+        "publication-snapshot",
+    )
+    .only(Origin::Snapshot),
     Entry::new("propagated", "t", "column ltrees", "array-null-element"),
     Entry::new("texts", "t", "column ltrees", "array-null-element"),
     Entry::new("masks", "t", "column masked", "mask-passed-over"),

@@ -9,13 +9,13 @@ use anyhow::{Context, Result, bail};
 use rowcast_tests::{
     debezium::Debezium,
     http,
-    kafka::{Kafka, Topics},
+    kafka::{Kafka, Record},
     postgres::{self, Postgres, Version},
     process::{Rowcast, connector},
     until,
 };
 use serde_json::{Map, Value};
-use tokio_postgres::{Client, types::PgLsn};
+use tokio_postgres::{Client, SimpleQueryMessage, types::PgLsn};
 
 use super::{
     compare::Recorded,
@@ -29,6 +29,14 @@ const MARKER: &str = "differential.marker";
 const SIDES: [&str; 3] = ["debezium", "rowcast", "plain"];
 /// Between two questions to Debezium whether it still runs: about two seconds of looks at the slots.
 const LOOKS_UNTIL_ASKED: usize = 100;
+
+/// The server's. A zone that is far from UTC shows what depends on it.
+const SETTINGS: [(&str, &str); 4] = [
+    ("timezone", "Pacific/Pago_Pago"),
+    ("max_wal_senders", "60"),
+    ("max_replication_slots", "400"),
+    ("max_connections", "300"),
+];
 
 /// Servers that serve all groups.
 pub(crate) struct Stage {
@@ -54,14 +62,7 @@ pub(crate) enum Outcome {
 
 impl Stage {
     pub(crate) async fn start(version: Version) -> Result<Stage> {
-        // A zone that is far from UTC shows what depends on the server's.
-        let settings = [
-            ("timezone", "Pacific/Pago_Pago"),
-            ("max_wal_senders", "60"),
-            ("max_replication_slots", "400"),
-            ("max_connections", "300"),
-        ];
-        let postgres = Postgres::start_with(version, &settings)?;
+        let postgres = Postgres::start_with(version, &SETTINGS)?;
         let theirs = Kafka::start().await?;
         let ours = [Kafka::start().await?, Kafka::start().await?];
         // Debezium confirms what Connect has noted as durable: often, for the steps wait for it.
@@ -74,9 +75,16 @@ impl Stage {
         })
     }
 
-    /// Runs the group's scenarios, in a database of its own; `number` tells it from the others.
+    /// The same with another PostgreSQL.
+    pub(crate) fn on(self, version: Version) -> Result<Stage> {
+        let postgres = Postgres::start_with(version, &SETTINGS)?;
+        Ok(Stage { postgres, ..self })
+    }
+
+    /// Runs the group's scenarios, in a database of its own; `number` tells it from the others of this PostgreSQL.
     pub(crate) async fn run(&self, group: &Group, number: usize) -> Result<Outcome> {
-        let name = format!("zoo{number:03}");
+        // The topics outlive the server: those of another major have other names.
+        let name = format!("zoo{}_{number:03}", self.postgres.major());
         let database = self.database(&name, group).await?;
         let config = config(&self.postgres, &name, group);
         if config["publication.autocreate.mode"] == "disabled" {
@@ -123,6 +131,7 @@ impl Stage {
             database,
             theirs,
         };
+        let began = pair.draw_line().await?;
         let said = pair.play(group).await;
         let Pair { mut ours, failed, .. } = pair;
         if let Err(error) = said {
@@ -134,13 +143,13 @@ impl Stage {
             rowcast.terminate().await?;
         }
         self.debezium.remove(&name).await?;
-        let debezium = recorded(&self.theirs.topics(), &name).await?;
+        let debezium = recorded(&self.theirs, &name, began).await?;
         record::write(&described, &name, &debezium)?;
         Ok(Outcome::Recorded {
             debezium,
-            rowcast: recorded(&self.ours[0].topics(), &name).await?,
+            rowcast: recorded(&self.ours[0], &name, began).await?,
             plain: match ours.len() {
-                2 => Some(recorded(&self.ours[1].topics(), &name).await?),
+                2 => Some(recorded(&self.ours[1], &name, began).await?),
                 _ => None,
             },
             failed: failed.into_inner(),
@@ -185,6 +194,20 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
+    /// Ends what the one who started first has seen of the others' start; the transaction's id.
+    ///
+    /// Before PostgreSQL 15 a transaction arrives that published nothing (each side makes a publication): it is the last
+    /// commit of the next one, and one more of the transactions that metadata tell of. So all now see such a one.
+    async fn draw_line(&self) -> Result<u64> {
+        let statement = format!("COMMENT ON TABLE {MARKER} IS 'the line'; SELECT pg_current_xact_id()::text");
+        let row = self.database.simple_query(&statement).await?;
+        let xid = row.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        xid.context("a transaction has an id")
+    }
+
     /// Plays the scenarios side by side: the first step of each, then the second of each.
     async fn play(&mut self, group: &Group) -> Result<()> {
         self.settle().await?;
@@ -343,10 +366,25 @@ fn with_slot(config: &Map<String, Value>, name: &str, side: &str) -> Map<String,
     config
 }
 
-async fn recorded(topics: &Topics, prefix: &str) -> Result<Recorded> {
+/// What came into the topics of this prefix, without what is told of the beginnings and ends of transactions before `began`.
+async fn recorded(kafka: &Kafka, prefix: &str, began: u64) -> Result<Recorded> {
     // Topics of other kinds have the prefix elsewhere: heartbeats.
     let ends = format!(".{prefix}");
-    topics
+    let mut recorded = kafka
+        .topics()
         .read_all(|name| name.starts_with(prefix) || name.ends_with(&ends))
-        .await
+        .await?;
+    for records in recorded.values_mut() {
+        let of_a_pair = |record: &Record| transaction(record).is_none_or(|xid| xid >= began);
+        records.retain(of_a_pair);
+    }
+    Ok(recorded)
+}
+
+/// The transaction whose beginning or end the record tells, if it is one of those.
+fn transaction(record: &Record) -> Option<u64> {
+    let value: Value = serde_json::from_slice(record.value.as_deref()?).ok()?;
+    let told = value.get("payload").unwrap_or(&value);
+    told.get("status")?;
+    told["id"].as_str()?.split(':').next()?.parse().ok()
 }

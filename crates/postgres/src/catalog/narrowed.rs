@@ -1,7 +1,8 @@
-//! What a publication leaves of a table: `FOR TABLE t (a, b) WHERE (a > 0)`, since PostgreSQL 15.
+//! What a publication leaves of a table: `FOR TABLE t (a, b) WHERE (a > 0)`, since PostgreSQL 15; and whether it has generated
+//! columns, which it can since 18.
 //!
 //! The stream has no other columns, and no other rows: one that leaves the filter arrives as a delete. A snapshot that had
-//! them all the same would show rows that nothing ever changes again. Pure, but for one question to the catalog.
+//! them all the same would show rows that nothing ever changes again. Pure, but for what is asked of the catalog.
 
 use std::collections::HashMap;
 
@@ -10,11 +11,13 @@ use rowcast_event::ColumnDescription;
 use super::tables::CatalogTable;
 use crate::{
     connection::{Connection, error::ConnectionError},
-    query::{literal, number, text},
+    query::{flag, literal, number, text},
 };
 
 /// The first version that has row filters and column lists.
 const SINCE: u32 = 15_00_00;
+/// The first version that can publish generated columns.
+const GENERATED_SINCE: u32 = 18_00_00;
 
 /// What is published of a table, where that is not all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +26,23 @@ pub(crate) struct Narrowed {
     pub(crate) rows: Option<String>,
     /// Names.
     columns: Option<Vec<String>>,
+}
+
+/// Whether the stream carries the stored generated columns of tables without a column list.
+pub(crate) async fn publishes_generated(
+    session: &mut Connection,
+    publication: &str,
+    version: u32,
+) -> Result<bool, ConnectionError> {
+    if version < GENERATED_SINCE {
+        return Ok(false);
+    }
+    let statement = format!(
+        "SELECT pubgencols = 's' FROM pg_catalog.pg_publication WHERE pubname = {}",
+        literal(publication)
+    );
+    let row = session.query_row(&statement).await?;
+    Ok(row.is_some_and(|row| flag(&row, 0)))
 }
 
 /// Asks which tables are not published whole, by oid. In one publication, a schema's entry publishes its tables whole,
@@ -59,19 +79,26 @@ pub(crate) async fn narrowed(
 }
 
 impl Narrowed {
-    /// Takes the columns out of the table's description that the stream will not have, as RELATION messages leave them out.
-    pub(crate) fn narrow(&self, table: &mut CatalogTable) {
-        if let Some(published) = &self.columns {
-            let is_published = |column: &ColumnDescription| published.contains(&column.name);
-            table.generated.retain(|&place| is_published(&table.columns[place]));
-            for place in &mut table.generated {
-                *place = table.columns[..*place]
-                    .iter()
-                    .filter(|column| is_published(column))
-                    .count();
+    /// Takes the columns out of the table's description that the stream will not have, as RELATION messages leave them out,
+    /// and says which generated ones it will.
+    pub(crate) fn narrow(&self, table: &mut CatalogTable, publishes_generated: bool) {
+        let Some(published) = &self.columns else {
+            for column in &mut table.generated {
+                column.streamed = column.stored && publishes_generated;
             }
-            table.columns.retain(is_published);
-            table.key.retain(|name| published.contains(name));
+            return;
+        };
+        let is_published = |column: &ColumnDescription| published.contains(&column.name);
+        table
+            .generated
+            .retain(|column| is_published(&table.columns[column.place]));
+        for column in &mut table.generated {
+            let before = table.columns[..column.place].iter();
+            column.place = before.filter(|column| is_published(column)).count();
+            column.streamed = true;
         }
+        table.columns.retain(is_published);
+        table.key.retain(|name| published.contains(name));
+        table.key_not_generated.retain(|name| published.contains(name));
     }
 }

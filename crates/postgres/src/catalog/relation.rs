@@ -70,7 +70,8 @@ fn flags_name_a_key(relation: &Relation<'_>) -> bool {
 /// flags.
 fn key(relation: &Relation<'_>, catalog: Option<&CatalogTable>) -> Vec<usize> {
     let place = |name: &String| relation.columns.iter().position(|column| column.name == *name);
-    let from_catalog = catalog.and_then(|table| table.key.iter().map(place).collect::<Option<Vec<_>>>());
+    let places = |key: &Vec<String>| key.iter().map(place).collect::<Option<Vec<_>>>();
+    let from_catalog = catalog.and_then(|table| places(&table.key).or_else(|| places(&table.key_not_generated)));
     let is_deleted_with = |key: &Vec<usize>| key.iter().all(|&index| relation.columns[index].key);
     let from_catalog =
         from_catalog.filter(|key| relation.replica_identity != ReplicaIdentity::Index || is_deleted_with(key));
@@ -124,6 +125,7 @@ mod tests {
             columns: names.iter().map(column).collect(),
             generated: Vec::new(),
             key: key.iter().map(|name| (*name).to_owned()).collect(),
+            key_not_generated: key.iter().map(|name| (*name).to_owned()).collect(),
         }
     }
 
@@ -171,6 +173,17 @@ mod tests {
             ..relation(&both)
         };
         assert_eq!(merge(&index, Some(&catalog(&["id", "k"], &["id"]))).key, [0]);
+    }
+
+    #[test]
+    fn a_generated_column_is_in_the_key_if_the_stream_carries_it() {
+        let table = CatalogTable {
+            key_not_generated: vec!["b".to_owned()],
+            ..catalog(&["b", "generated"], &["generated"])
+        };
+        let carried = [column("b", false), column("generated", true)];
+        assert_eq!(merge(&relation(&carried), Some(&table)).key, [1]);
+        assert_eq!(merge(&relation(&carried[..1]), Some(&table)).key, [0]);
     }
 
     #[test]

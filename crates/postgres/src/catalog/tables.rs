@@ -86,12 +86,23 @@ pub(crate) struct CatalogTable {
     pub(crate) name: String,
     /// In attribute order.
     pub(crate) columns: Vec<ColumnDescription>,
-    /// Places of the generated ones among them: the stream does not carry them (before PostgreSQL 18 it cannot), so they are
-    /// in the rows of snapshots alone, and in no key.
-    pub(crate) generated: Vec<usize>,
+    /// The generated ones among them.
+    pub(crate) generated: Vec<Generated>,
     /// Names of the key's columns in key order: the primary key, if deletes tell it; else the index that was chosen as
     /// replica identity; else the first usable unique index by name.
     pub(crate) key: Vec<String>,
+    /// The same where the stream does not carry generated columns.
+    pub(crate) key_not_generated: Vec<String>,
+}
+
+/// A generated column. One that the stream does not carry is in the rows of snapshots alone, and in no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generated {
+    pub(crate) place: usize,
+    /// Not virtual.
+    pub(crate) stored: bool,
+    /// True as soon as it is known that the publication has it, which PostgreSQL 18 can.
+    pub(crate) streamed: bool,
 }
 
 impl CatalogTable {
@@ -101,13 +112,22 @@ impl CatalogTable {
         let mut chosen = keys
             .of(&self.schema, &self.name, self.columns.iter())
             .unwrap_or_default();
-        chosen.retain(|place| !self.generated.contains(place));
+        let only_in_snapshots = |place: &usize| {
+            let mut generated = self.generated.iter();
+            generated.any(|column| column.place == *place && !column.streamed)
+        };
+        chosen.retain(|place| !only_in_snapshots(place));
+        let places = |key: &Vec<String>| key.iter().map(place).collect::<Option<Vec<usize>>>();
+        let key = || {
+            let key = places(&self.key).filter(|key| !key.iter().any(only_in_snapshots));
+            key.or_else(|| places(&self.key_not_generated)).unwrap_or_default()
+        };
         TableDescription {
             oid: self.oid,
             schema: self.schema.clone(),
             table: self.name.clone(),
             key: match chosen.is_empty() {
-                true => self.key.iter().map(place).collect::<Option<_>>().unwrap_or_default(),
+                true => key(),
                 false => chosen,
             },
             columns: self.columns.clone(),
@@ -134,12 +154,15 @@ async fn describe_some(session: &mut Connection, oids: &[u32]) -> Result<Vec<Cat
     for row in session.query(&columns_statement(&list)).await? {
         add_column(&mut tables, &row)?;
     }
-    let mut key_index: HashMap<u32, String> = HashMap::new();
+    let mut chosen: [HashMap<u32, String>; 2] = Default::default();
     for row in session.query(&indexes_statement(&list)).await? {
         let oid = number(&row, 0, "pg_index.indrelid")?;
-        let index = key_index.entry(oid).or_insert_with(|| text(&row, 1).to_owned());
-        if let (Some(table), true) = (tables.get_mut(&oid), index.as_str() == text(&row, 1)) {
-            table.key.push(text(&row, 2).to_owned());
+        let Some(table) = tables.get_mut(&oid) else { continue };
+        let keys = [(true, &mut table.key), (!flag(&row, 3), &mut table.key_not_generated)];
+        for (chosen, (may_be, key)) in chosen.iter_mut().zip(keys) {
+            if may_be && chosen.entry(oid).or_insert_with(|| text(&row, 1).to_owned()) == text(&row, 1) {
+                key.push(text(&row, 2).to_owned());
+            }
         }
     }
     Ok(oids.iter().filter_map(|oid| tables.remove(oid)).collect())
@@ -151,7 +174,7 @@ fn columns_statement(oids: &str) -> String {
     format!(
         "SELECT c.oid, n.nspname, c.relname, a.attname, a.atttypid, a.atttypmod, \
            a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), pg_catalog.pg_get_expr(d.adbin, d.adrelid), \
-           a.attgenerated <> '' \
+           a.attgenerated <> '', a.attgenerated = 's' \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
            LEFT JOIN pg_catalog.pg_attribute a \
              ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
@@ -170,10 +193,15 @@ fn add_column(tables: &mut HashMap<u32, CatalogTable>, row: &Row) -> Result<(), 
         columns: Vec::new(),
         generated: Vec::new(),
         key: Vec::new(),
+        key_not_generated: Vec::new(),
     });
     if row.get(3).is_some_and(Option::is_some) {
         if flag(row, 8) {
-            table.generated.push(table.columns.len());
+            table.generated.push(Generated {
+                place: table.columns.len(),
+                stored: flag(row, 9),
+                streamed: false,
+            });
         }
         table.columns.push(ColumnDescription {
             name: text(row, 3).to_owned(),
@@ -188,19 +216,20 @@ fn add_column(tables: &mut HashMap<u32, CatalogTable>, row: &Row) -> Result<(), 
 
 /// Valid unique indexes over plain columns, each as one row per column; the first index of a table is its key. As
 /// Debezium chooses: the primary key, else by index name; partial indexes and nullable columns count, expressions do
-/// not; nor do indexes over columns that the stream does not carry. Before all comes an index that is the replica identity
-/// and lacks columns of the primary key: a DELETE carries its columns alone, and Debezium's key would be made up.
+/// not; last, whether the index has a generated column, which the stream may not carry. Before all comes an index that is
+/// the replica identity and lacks columns of the primary key: a DELETE carries its columns alone, and Debezium's key would
+/// be made up.
 fn indexes_statement(oids: &str) -> String {
     format!(
-        "SELECT i.indrelid, i.indexrelid, a.attname \
+        "SELECT i.indrelid, i.indexrelid, a.attname, \
+           EXISTS (SELECT FROM pg_catalog.pg_attribute g \
+                WHERE g.attrelid = i.indrelid AND g.attnum = ANY (i.indkey::int2[]) AND g.attgenerated <> '') \
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
            JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
            CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
          WHERE i.indrelid IN ({oids}) AND i.indisunique AND i.indisvalid AND k.place <= i.indnkeyatts \
-           AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) e(attnum) \
-                LEFT JOIN pg_catalog.pg_attribute g ON g.attrelid = i.indrelid AND g.attnum = e.attnum \
-                WHERE e.attnum = 0 OR g.attgenerated <> '') \
+           AND 0 <> ALL (i.indkey::int2[]) \
          ORDER BY i.indrelid, \
            (i.indisreplident AND c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index p \
                 WHERE p.indrelid = i.indrelid AND p.indisprimary \

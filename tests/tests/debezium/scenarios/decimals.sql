@@ -1,6 +1,8 @@
 -- about: numeric with and without precision, money, NaN and infinities, scalar and array
 -- setup
-CREATE TABLE t (id int PRIMARY KEY, n numeric, n52 numeric(5,2), n500 numeric(50,0), n25 numeric(2,5), m money, ns numeric[], n52s numeric(5,2)[], d decimal(10,3));
+CREATE TABLE t (id int PRIMARY KEY, n numeric, n52 numeric(5,2), n500 numeric(50,0), n25 numeric(5,5), m money, ns numeric[], n52s numeric(5,2)[], d decimal(10,3));
+-- A scale beyond the precision is new in PostgreSQL 15.
+DO $$ BEGIN IF current_setting('server_version_num')::int >= 150000 THEN ALTER TABLE t ALTER n25 TYPE numeric(2,5); END IF; END $$;
 CREATE TABLE required (id int PRIMARY KEY, n numeric NOT NULL, n52 numeric(5,2) NOT NULL, m money NOT NULL, ns numeric[] NOT NULL);
 INSERT INTO t VALUES (1, 10.00, 1.10, 99999999999999999999999999999999999999999999999999, 0.00012, '$1,234.56', '{1,NULL,10.00,-0.5,NaN}', '{1.10,NULL,-999.99}', 1.5);
 INSERT INTO t VALUES (2, 'NaN', 'NaN', 'NaN', 'NaN', '-$0.01', '{}', '{}', 0);
