@@ -6,6 +6,7 @@
 mod beside;
 mod clients;
 mod columns;
+mod copy;
 mod crash_postgres;
 mod demo;
 mod encodings;
