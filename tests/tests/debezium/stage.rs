@@ -3,7 +3,7 @@
 //! Promises: both sides get the same properties, slot and publication aside; a step is over when each side's slot says that
 //! what was written before is durable in its Kafka, which no clock decides. Knows nothing of what is compared.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use anyhow::{Context, Result, bail};
 use rowcast_tests::{
@@ -20,27 +20,28 @@ use tokio_postgres::{Client, SimpleQueryMessage, types::PgLsn};
 use super::{
     compare::Recorded,
     record,
-    scenario::{GROUP, Group, PUBLICATION, Scenario, Step},
+    scenario::{Group, PUBLICATION, Restart, SERVER, Scenario, Step},
 };
 
 /// What each database has beside the scenarios': a row here tells that all that was written before has arrived.
 const MARKER: &str = "differential.marker";
 /// How slots and publications are told apart: Debezium's, ours with the same configuration, ours without schemas.
 const SIDES: [&str; 3] = ["debezium", "rowcast", "plain"];
-/// Between two questions to Debezium whether it still runs: about two seconds of looks at the slots.
-const LOOKS_UNTIL_ASKED: usize = 100;
-
-/// The server's. A zone that is far from UTC shows what depends on it.
+/// Of all servers. A zone that is far from UTC shows what depends on the server's.
 const SETTINGS: [(&str, &str); 4] = [
     ("timezone", "Pacific/Pago_Pago"),
     ("max_wal_senders", "60"),
     ("max_replication_slots", "400"),
     ("max_connections", "300"),
 ];
+/// Between two questions to Debezium whether it still runs: about two seconds of looks at the slots.
+const LOOKS_UNTIL_ASKED: usize = 100;
 
 /// Servers that serve all groups.
 pub(crate) struct Stage {
     pub(crate) postgres: Postgres,
+    /// The one with pgvector, started by the first group that plays there.
+    vectors: OnceCell<Postgres>,
     debezium: Debezium,
     theirs: Kafka,
     ours: [Kafka; 2],
@@ -69,6 +70,7 @@ impl Stage {
         let debezium = Debezium::start_with(&theirs.address(), &[("offset.flush.interval.ms", "100")]).await?;
         Ok(Stage {
             postgres,
+            vectors: OnceCell::new(),
             debezium,
             theirs,
             ours,
@@ -81,12 +83,26 @@ impl Stage {
         Ok(Stage { postgres, ..self })
     }
 
+    /// The server that the group plays on.
+    fn server(&self, group: &Group) -> Result<&Postgres> {
+        if !group.settings.contains_key(SERVER) {
+            return Ok(&self.postgres);
+        }
+        if let Some(vectors) = self.vectors.get() {
+            return Ok(vectors);
+        }
+        // Another group may have been quicker; then this one stops again.
+        let _ = self.vectors.set(Postgres::start_with(Version::Vectors, &SETTINGS)?);
+        self.vectors.get().context("the server that was just started")
+    }
+
     /// Runs the group's scenarios, in a database of its own; `number` tells it from the others of this PostgreSQL.
     pub(crate) async fn run(&self, group: &Group, number: usize) -> Result<Outcome> {
         // The topics outlive the server: those of another major have other names.
         let name = format!("zoo{}_{number:03}", self.postgres.major());
-        let database = self.database(&name, group).await?;
-        let config = config(&self.postgres, &name, group);
+        let postgres = self.server(group)?;
+        let database = database(postgres, &name, group).await?;
+        let config = config(postgres, &name, group);
         if config["publication.autocreate.mode"] == "disabled" {
             let what = group.settings.get(PUBLICATION).map_or("FOR ALL TABLES", String::as_str);
             for side in SIDES {
@@ -109,7 +125,7 @@ impl Stage {
                     config.insert(property.to_owned(), "false".into());
                 }
             }
-            let mut rowcast = Rowcast::capture(&self.postgres, MARKER, &kafka.address())?;
+            let mut rowcast = Rowcast::capture(postgres, MARKER, &kafka.address())?;
             rowcast.configure(&name, with_slot(&config, &name, side));
             if let Some(why) = started(&mut rowcast).await? {
                 return Ok(Outcome::Refused(why));
@@ -161,24 +177,24 @@ impl Stage {
         let status = self.debezium.status(name).await?;
         Ok(status["tasks"][0]["trace"].as_str().map(str::to_owned))
     }
+}
 
-    /// Makes the database and what the scenarios set up.
-    async fn database(&self, name: &str, group: &Group) -> Result<Client> {
-        let server = self.postgres.connect().await?;
-        server.batch_execute(&format!("CREATE DATABASE {name}")).await?;
-        let database = postgres::connect(self.postgres.port(), name).await?;
-        database
-            .batch_execute(&format!(
-                "CREATE SCHEMA differential; CREATE TABLE {MARKER} (id serial PRIMARY KEY)"
-            ))
-            .await?;
-        for scenario in &group.scenarios {
-            let schema = format!("CREATE SCHEMA {}", scenario.name);
-            database.batch_execute(&schema).await?;
-            execute(&database, scenario, &scenario.setup).await?;
-        }
-        Ok(database)
+/// Makes the database and what the scenarios set up.
+async fn database(postgres: &Postgres, name: &str, group: &Group) -> Result<Client> {
+    let server = postgres.connect().await?;
+    server.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+    let database = postgres::connect(postgres.port(), name).await?;
+    database
+        .batch_execute(&format!(
+            "CREATE SCHEMA differential; CREATE TABLE {MARKER} (id serial PRIMARY KEY)"
+        ))
+        .await?;
+    for scenario in &group.scenarios {
+        let schema = format!("CREATE SCHEMA {}", scenario.name);
+        database.batch_execute(&schema).await?;
+        execute(&database, scenario, &scenario.setup).await?;
     }
+    Ok(database)
 }
 
 /// Both connectors on one database.
@@ -213,29 +229,40 @@ impl Pair<'_> {
         self.settle().await?;
         let steps = group.scenarios.iter().map(|scenario| scenario.stream.len()).max();
         for step in 0..steps.unwrap_or(0) {
-            let mut restarts = false;
+            let mut restarts: Vec<(&Scenario, &Restart)> = Vec::new();
             for scenario in &group.scenarios {
                 match scenario.stream.get(step) {
                     Some(Step::Statements(statements)) => execute(&self.database, scenario, statements).await?,
-                    Some(Step::Restart) => restarts = true,
+                    Some(Step::Restart(restart)) => restarts.push((scenario, restart)),
                     None => {}
                 }
             }
             self.settle().await?;
-            if restarts {
-                self.restart().await?;
+            if !restarts.is_empty() {
+                self.restart(&restarts).await?;
                 self.settle().await?;
             }
         }
         Ok(())
     }
 
-    async fn restart(&mut self) -> Result<()> {
+    async fn restart(&mut self, restarts: &[(&Scenario, &Restart)]) -> Result<()> {
         for rowcast in &mut self.ours {
             rowcast.terminate().await?;
-            rowcast.start_ready().await?;
         }
         self.stage.debezium.remove(self.name).await?;
+        for (scenario, restart) in restarts {
+            execute(&self.database, scenario, &restart.meanwhile).await?;
+            if let Some((property, value)) = &restart.property {
+                self.theirs.insert(property.clone(), value.as_str().into());
+                for rowcast in &mut self.ours {
+                    rowcast.set(property, value);
+                }
+            }
+        }
+        for rowcast in &mut self.ours {
+            rowcast.start_ready().await?;
+        }
         self.stage.debezium.register(self.name, &self.theirs).await
     }
 
@@ -352,7 +379,7 @@ fn config(postgres: &Postgres, name: &str, group: &Group) -> Map<String, Value> 
         }
     }
     for (property, value) in &group.settings {
-        if property != GROUP && property != PUBLICATION {
+        if !property.starts_with('(') {
             config.insert(property.clone(), value.as_str().into());
         }
     }

@@ -20,6 +20,7 @@ mod kafka_kit;
 mod kafka_life;
 mod kafka_refusals;
 mod kafka_security;
+mod kafka_snapshots;
 mod kafka_topics;
 mod kafka_two;
 mod kafka_war;
@@ -42,6 +43,7 @@ mod stalled_disk;
 mod texts;
 mod topology;
 mod truncate;
+mod values;
 mod versions;
 mod walsender;
 

@@ -51,9 +51,11 @@ fn ewkb_schema(semantic: &'static str, doc: &'static str) -> Schema {
     .doc(doc)
 }
 
-/// The filler is an empty GEOMETRYCOLLECTION.
+/// The filler is an empty GEOMETRYCOLLECTION. PostGIS declares its types with a colon between an array's elements.
 fn ewkb(schema: Schema) -> Plan {
-    Plan::new(Converter::Ewkb, schema, "010700000000000000").in_arrays(Toast::Null)
+    Plan::new(Converter::Ewkb, schema, "010700000000000000")
+        .in_arrays(Toast::Null)
+        .delimited_by(b':')
 }
 
 fn vector(semantic: &'static str, item: &'static str, single: bool) -> Plan {

@@ -202,6 +202,14 @@ impl Plan {
             ..self
         }
     }
+
+    /// What stands between the elements of such arrays (`typdelim`), where it is no comma.
+    fn delimited_by(self, delimiter: u8) -> Plan {
+        Plan {
+            element: self.element.map(|element| Element { delimiter, ..element }),
+            ..self
+        }
+    }
 }
 
 fn enumeration(labels: &[String]) -> Plan {

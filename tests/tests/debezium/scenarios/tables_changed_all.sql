@@ -1,0 +1,4 @@
+-- about: the list of tables changes at restarts, and the publication has all tables
+-- set: table.include.list=differential\.marker,tables_changed[a-z_]*\.t
+-- set: publication.autocreate.mode=all_tables
+-- like: tables_changed

@@ -1,0 +1,4 @@
+-- about: the list of tables changes at restarts, and the publication is somebody else's
+-- set: table.include.list=differential\.marker,tables_changed[a-z_]*\.t
+-- set: publication.autocreate.mode=disabled
+-- like: tables_changed
