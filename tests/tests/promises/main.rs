@@ -27,6 +27,7 @@ mod kafka_war;
 mod keys;
 mod kill_rowcast;
 mod kit;
+mod names;
 mod order;
 mod publication;
 mod refusals;
