@@ -6,7 +6,8 @@ const patienceMs = 120_000;
 (async () => {
   const admin = new Kafka({ brokers: [process.env.KAFKA], logLevel: logLevel.ERROR }).admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] }); // false, and nothing done, if it is there
+  const isThere = (await admin.listTopics()).includes(topic);
+  if (!isThere) await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
   const end = async () => (await admin.fetchTopicOffsets(topic)).reduce((sum, p) => sum + Number(p.high), 0);
   const start = await end();
   console.log('watching');

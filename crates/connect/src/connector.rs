@@ -153,7 +153,7 @@ impl Connector {
                 }
                 Err(ConnectorError::Source(SourceError::Busy(reason))) => {
                     pause = self.wait_for_busy(&reason)?;
-                    (ConnectorState::Reconnecting { reason, since }, pause)
+                    (ConnectorState::StandingBy { reason, since }, pause)
                 }
                 Err(error) => match must_wait_for(&error) {
                     Some(reason) => (ConnectorState::Waiting { reason, since }, BACKOFF_MAX),
@@ -194,6 +194,10 @@ impl Connector {
         match state {
             ConnectorState::Waiting { reason, .. } => tracing::warn!(connector, pause_ms, "waiting: {reason}"),
             ConnectorState::Reconnecting { reason, .. } => tracing::warn!(connector, pause_ms, "source lost: {reason}"),
+            // It looks again every second, perhaps for weeks.
+            ConnectorState::StandingBy { reason, .. } if self.busy_tries == 1 => {
+                tracing::info!(connector, pause_ms, "standing by: {reason}");
+            }
             _ => {}
         }
     }

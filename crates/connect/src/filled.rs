@@ -70,8 +70,9 @@ impl FilledTopics {
                 None => "is not there, but this connector has filled it",
             };
             Err(LogError::Invalid(format!(
-                "topic {topic} {what}: its rows would not come again by going on. Put its folder back into the data \
-                 directory, from a backup, or start anew: stop, drop the replication slot, remove the data directory, start"
+                "topic {topic} {what}: its rows would not come again by going on. Put it back from a backup, or \
+                 start anew: stop, drop the replication slot, remove the data directory (on Kafka: give the connector another \
+                 name and topic.prefix), start"
             )))
         })
     }

@@ -3,8 +3,9 @@
 //! On a log that keeps no position of the source's (`Memory::Records`) a partition holds a beginning of what was appended
 //! to it, and each record's own `source` block says whose it is: the transaction's id and the change's LSN, which never goes
 //! back inside a transaction. Messages that are part of no transaction come in the order of their LSNs. Where changes share
-//! an LSN (a COPY gives a page of rows one, a key change writes three records) they are counted. Read once, when a source is opened anew, from the offsets that were written down with the
-//! confirmed position: so the transactions are few, and ids are not used twice among them.
+//! an LSN (a COPY gives a page of rows one, a key change writes three records) they are counted. What another producer wrote
+//! says no such place and is passed over. Read once, when a source is opened anew, from the offsets that were written down
+//! with the confirmed position: so the transactions are few, and ids are not used twice among them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -29,7 +30,18 @@ pub(crate) type Parts = HashMap<Option<u32>, Part>;
 /// Reads what a partition holds from `from` on, and how far that was.
 pub(crate) fn read(log: &dyn Log, partition: &TopicPartition, from: Offset) -> Result<(Parts, Offset), LogError> {
     let mut counting = Counting::default();
-    let end = scan(log, partition, from, |record| counting.take(record, partition))?;
+    let end = scan(log, partition, from, |record| {
+        counting.take(record);
+        Ok(())
+    })?;
+    if counting.foreign > 0 {
+        tracing::warn!(
+            %partition,
+            records = counting.foreign,
+            "another producer writes to the topic; its records are passed over, but who reads the topic sees them. Give the \
+             connector a topic.prefix of its own"
+        );
+    }
     Ok((counting.parts, end))
 }
 
@@ -41,43 +53,44 @@ struct Counting {
     run: Option<(Option<u32>, Part)>,
     /// Keys in the run: a key that is there twice is a run that was written twice, by a capture that woke up late.
     keys: HashSet<u64>,
+    /// Key of the delete that was the last record: the tombstone that follows is its own.
+    deleted: Option<u64>,
+    /// Records that somebody else wrote.
+    foreign: u64,
     hasher: RandomState,
 }
 
 impl Counting {
-    fn take(&mut self, record: &Record<'_>, partition: &TopicPartition) -> Result<(), LogError> {
+    fn take(&mut self, record: &Record<'_>) {
+        let key = record.key.map(|key| self.hasher.hash_one(key));
         let Some(value) = record.value else {
-            // A tombstone belongs to the delete before it.
-            if let Some((_, part)) = &mut self.run {
+            let is_its_own = self.deleted.take().is_some_and(|deleted| Some(deleted) == key);
+            if let (true, Some((_, part))) = (is_its_own, &mut self.run) {
                 part.count += 1;
             }
-            self.note();
-            return Ok(());
+            return self.note();
         };
         let envelope = envelope::read(value).unwrap_or_default();
-        let (xid, lsn) = envelope.place().ok_or_else(|| {
-            LogError::Invalid(format!(
-                "record {} of {partition} was not written by this connector: does another producer write to the topic? Give the \
-                 connector a topic.prefix of its own",
-                record.offset.0
-            ))
-        })?;
+        let Some((xid, lsn)) = envelope.place() else {
+            self.foreign += 1;
+            return;
+        };
+        self.deleted = key.filter(|_| envelope.op.as_deref() == Some("d"));
         if xid.is_none() && envelope.op.as_deref() != Some("m") {
             // Of a snapshot.
             self.run = None;
-            return Ok(());
+            return;
         }
-        let is_new_key = record.key.is_none_or(|key| self.keys.insert(self.hasher.hash_one(key)));
+        let is_new_key = key.is_none_or(|key| self.keys.insert(key));
         match &mut self.run {
             Some((current, part)) if *current == xid && part.lsn == lsn && is_new_key => part.count += 1,
             _ => {
                 self.keys.clear();
-                self.keys.extend(record.key.map(|key| self.hasher.hash_one(key)));
+                self.keys.extend(key);
                 self.run = Some((xid, Part { lsn, count: 1 }));
             }
         }
         self.note();
-        Ok(())
     }
 
     fn note(&mut self) {
@@ -130,10 +143,27 @@ mod tests {
 
     #[test]
     fn a_tombstone_counts_with_its_delete() {
-        assert_eq!(
-            parts(&[(7, 10, "a"), (0, 0, "a"), (7, 10, "b")]),
-            Parts::from([(Some(7), part(10, 3))])
-        );
+        let change = |op: &str| format!(r#"{{"source":{{"lsn":10,"txId":7}},"op":"{op}"}}"#);
+        let (delete, create) = (change("d"), change("c"));
+        let changed_key = [
+            (Some("a"), Some(&*delete)),
+            (Some("a"), None),
+            (Some("b"), Some(&*create)),
+        ];
+        assert_eq!(parts_of(&changed_key), Parts::from([(Some(7), part(10, 3))]));
+    }
+
+    #[test]
+    fn what_another_producer_wrote_is_passed_over() {
+        let created = r#"{"source":{"lsn":10,"txId":7},"op":"c"}"#;
+        let records = [
+            (Some("a"), Some(created)),
+            (Some("a"), Some(r#"{"id":9}"#)),
+            (Some("z"), Some("no JSON")),
+            (Some("a"), None),
+            (Some("b"), Some(created)),
+        ];
+        assert_eq!(parts_of(&records), Parts::from([(Some(7), part(10, 2))]));
     }
 
     #[test]

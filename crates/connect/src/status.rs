@@ -25,6 +25,13 @@ pub enum ConnectorState {
         /// Since when.
         since: SystemTime,
     },
+    /// Another capture has the slot, of this connector as it seems; this one goes on when it is free.
+    StandingBy {
+        /// Who has it.
+        reason: String,
+        /// Since when.
+        since: SystemTime,
+    },
     /// The log is away, or does not take what it is given; tried again with back-off. Nothing is lost meanwhile: PostgreSQL
     /// keeps what the log has not taken.
     Waiting {
@@ -59,6 +66,7 @@ impl ConnectorStatus {
             ConnectorState::Snapshot { .. } | ConnectorState::Streaming | ConnectorState::Idle => None,
             ConnectorState::Starting => Some(format!("connector {name} is starting")),
             ConnectorState::Reconnecting { reason, .. } => Some(format!("connector {name} is reconnecting: {reason}")),
+            ConnectorState::StandingBy { reason, .. } => Some(format!("connector {name} is standing by: {reason}")),
             ConnectorState::Waiting { reason, .. } => Some(format!("connector {name} is waiting: {reason}")),
             ConnectorState::Failed { reason } => Some(format!("connector {name} has failed: {reason}")),
             ConnectorState::Stopped => Some(format!("connector {name} has stopped")),

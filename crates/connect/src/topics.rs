@@ -17,6 +17,8 @@ pub(crate) struct Topics {
     log: Arc<dyn Log>,
     groups: TopicGroups,
     filled: FilledTopics,
+    /// TRUNCATEs are written, too.
+    truncates: bool,
 }
 
 impl Topics {
@@ -41,6 +43,7 @@ impl Topics {
         Ok(Topics {
             log: metadata.shared_log(),
             groups,
+            truncates: !config.skipped_operations.truncate,
             filled: FilledTopics::load(metadata, config)?,
         })
     }
@@ -69,6 +72,14 @@ impl Topics {
                  slot, delete the topic and make it with as many partitions as it shall have, start"
             );
             topic.partitions = filled;
+        }
+        if self.truncates && topic.partitions > 1 {
+            tracing::warn!(
+                topic = name,
+                partitions = topic.partitions,
+                "a TRUNCATE is one record in one partition, as Debezium writes it: readers may meet rows of the others that were \
+                 written after it first, and lose them by it. Have one partition, or leave skipped.operations at t"
+            );
         }
         Ok(topic)
     }

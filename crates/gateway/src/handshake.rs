@@ -93,7 +93,7 @@ pub(crate) fn check_origin(headers: &HeaderMap, allowed_origins: &[String]) -> R
     if origin.is_some_and(|origin| listed(origin) || is_same_origin(origin, headers)) {
         return Ok(());
     }
-    let message = "pages of this origin may not connect; the operator can add it to allowed_origins";
+    let message = "pages of this origin may not connect; the operator can allow it (--allowed-origin, or allowed_origin in rowcast.toml)";
     refused(StatusCode::FORBIDDEN, message)
 }
 

@@ -91,7 +91,7 @@ async fn pages_of_other_sites_are_refused_before_anything_is_set_up() {
             .expect("sent");
         let answer = String::from_utf8(read_to_end(&mut stream).await).expect("text");
         assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
-        assert!(answer.contains("allowed_origins"), "{answer}");
+        assert!(answer.contains("--allowed-origin"), "{answer}");
     }
     assert_eq!(stage.metric("rowcast_gateway_sessions"), 0.0);
 }

@@ -26,6 +26,7 @@ mod slot;
 mod snapshot;
 mod source;
 mod stream;
+mod turn;
 
 pub use config::{ConfigErrors, ConnectorConfig};
 pub use error::SourceError;

@@ -143,8 +143,8 @@ pub(crate) async fn check_history(
 }
 
 /// What helps when log and server have parted.
-pub(crate) const NEW_SNAPSHOT: &str =
-    "take a new snapshot: drop the replication slot and start with a new data directory";
+pub(crate) const NEW_SNAPSHOT: &str = "take a new snapshot: drop the replication slot and start with a new data directory (on Kafka: with another connector \
+     name and topic.prefix)";
 
 /// The server may have been promoted since: fine, as long as its new timeline began after what the log holds.
 async fn check_timelines(

@@ -12,6 +12,9 @@ use crate::{
     server::{self, NEW_SNAPSHOT},
 };
 
+/// What helps, too, where it is the slot that has nothing more for the log.
+const WHEN_NEEDED: &str = "set snapshot.mode=when_needed to have the tables read again, or ";
+
 /// A slot as `pg_replication_slots` shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slot {
@@ -93,7 +96,7 @@ pub(crate) fn plan(
         (None, false) if may_read_again => Ok(Plan::Create { drop_first: false }),
         (None, false) => Err(refused(format!(
             "replication slot {name:?} does not exist, but the log holds changes up to {}: what was written since is not \
-             kept for us; if the server failed over, its standby had no copy of the slot; {NEW_SNAPSHOT}",
+             kept for us; if the server failed over, its standby had no copy of the slot; {WHEN_NEEDED}{NEW_SNAPSHOT}",
             resume.position()
         ))),
         (Some(slot), true) => {
@@ -125,8 +128,8 @@ fn not_ours_to_start_from(slot: &Slot) -> String {
     let name = &slot.name;
     format!(
         "replication slot {name:?} exists already (confirmed up to {}), but the log holds nothing of it: going on from \
-         there would leave out everything before. Give the data directory that belongs to it, or another slot.name, or \
-         drop it and start anew: SELECT pg_drop_replication_slot({})",
+         there would leave out everything before. Give the data directory (on Kafka: the connector \
+         name) that belongs to it, or another slot.name, or drop it and start anew: SELECT pg_drop_replication_slot({})",
         slot.confirmed_flush.unwrap_or_default(),
         literal(name)
     )
@@ -170,7 +173,7 @@ fn check_kept(slot: &Slot) -> Result<(), SourceError> {
     }
     Err(refused(format!(
         "replication slot {:?} was invalidated by PostgreSQL ({facts}): changes are lost for us (see \
-         max_slot_wal_keep_size, idle_replication_slot_timeout); {NEW_SNAPSHOT}: SELECT pg_drop_replication_slot({})",
+         max_slot_wal_keep_size, idle_replication_slot_timeout); {WHEN_NEEDED}{NEW_SNAPSHOT}: SELECT pg_drop_replication_slot({})",
         slot.name,
         literal(&slot.name)
     )))
@@ -181,7 +184,7 @@ fn check_kept(slot: &Slot) -> Result<(), SourceError> {
 fn check_not_ahead(slot: &Slot, resume: &Resume) -> Result<Lsn, SourceError> {
     let confirmed = slot.confirmed_flush.ok_or_else(|| {
         refused(format!(
-            "replication slot {:?} has no confirmed position yet: its creation did not finish; {NEW_SNAPSHOT}",
+            "replication slot {:?} has no confirmed position yet: its creation did not finish; {WHEN_NEEDED}{NEW_SNAPSHOT}",
             slot.name
         ))
     })?;
@@ -194,7 +197,7 @@ fn check_not_ahead(slot: &Slot, resume: &Resume) -> Result<Lsn, SourceError> {
     Err(refused(format!(
         "replication slot {:?} is confirmed up to {confirmed}, but the log holds changes only up to {known}: \
          PostgreSQL has forgotten what lies between. Either the log has lost its end (give the right data \
-         directory), or somebody else read from the slot or recreated it; otherwise {NEW_SNAPSHOT}",
+         directory), or somebody else read from the slot or recreated it; otherwise {WHEN_NEEDED}{NEW_SNAPSHOT}",
         slot.name
     )))
 }

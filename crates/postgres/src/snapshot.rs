@@ -29,6 +29,7 @@ use crate::{
         failure::{NOT_IN_ENCODING, NOT_IN_UNICODE},
         transaction::{before, snapshot_mark},
     },
+    turn,
 };
 
 /// Reads all captured tables as of one moment.
@@ -171,6 +172,16 @@ impl SnapshotReader {
         })
     }
 
+    /// From here on the session that reads keeps other captures from the slot, and no longer the one that prepared it.
+    pub(crate) async fn take_turn_over(&mut self) -> Result<(), SourceError> {
+        let slot = &self.start.config.slot_name;
+        turn::read(&mut self.reader, slot).await?;
+        match self.catalog.session() {
+            Some(session) => turn::give_back(session, slot).await,
+            None => Ok(()),
+        }
+    }
+
     /// The slot's consistent point (or where the WAL ended, if there is no slot), `source.lsn` of every row. The rows'
     /// positions lie just before it.
     pub fn consistent_point(&self) -> Lsn {
@@ -201,16 +212,18 @@ impl SnapshotReader {
     /// there is nothing to stream from.
     pub async fn into_stream(self) -> Result<Option<Stream>, SourceError> {
         let held = Some(self.mark());
-        self.reader.close().await;
         let start = Start {
             held,
             tables: self.tables,
             ..self.start
         };
-        match self.walsender {
-            Some(walsender) => Ok(Some(Stream::start(walsender, self.catalog, start).await?)),
-            None => Ok(None),
-        }
+        let stream = match self.walsender {
+            Some(walsender) => Some(Stream::start(walsender, self.catalog, start).await?),
+            None => None,
+        };
+        // Last: it holds the turn.
+        self.reader.close().await;
+        Ok(stream)
     }
 
     /// What ends the snapshot in the log: once all rows were read.

@@ -20,6 +20,7 @@ use crate::{
     slot::{self, FAILOVER_SINCE, NewSlot, Plan, Slot, SlotKind},
     snapshot::Transaction,
     stream::{Start, watch::Watched},
+    turn,
 };
 
 /// What the log knows of this connector from before; all `None`/empty on the first start.
@@ -113,7 +114,8 @@ impl Source {
         resume: &Resume,
     ) -> Result<Option<ServerIdentity>, SourceError> {
         let opening = Opening::connect(config, resume, config.event_options(""));
-        let (opening, _, plan) = Box::pin(opening).await?.plan().await?;
+        let (mut opening, _, plan) = Box::pin(opening).await?.plan().await?;
+        turn::give_back(&mut opening.session, &config.slot_name).await?;
         Ok(matches!(plan, Plan::Create { .. }).then_some(opening.server.identity))
     }
 
@@ -215,9 +217,10 @@ impl<'a> Opening<'a> {
         })
     }
 
-    /// Holds server, slot and log against each other.
+    /// Takes the turn, and holds server, slot and log against each other.
     async fn plan(mut self) -> Result<(Opening<'a>, Option<Slot>, Plan), SourceError> {
         server::check_history(&mut self.walsender, &self.server, self.resume).await?;
+        turn::take(&mut self.session, &self.config.slot_name).await?;
         let found = slot::find(&mut self.session, &self.config.slot_name, self.server.version)
             .await
             .map_err(|error| error.during("looking for the replication slot"))?;
@@ -381,7 +384,8 @@ impl<'a> Opening<'a> {
         Ok(())
     }
 
-    async fn into_stream(self, confirmed: Lsn) -> Result<Stream, SourceError> {
+    async fn into_stream(mut self, confirmed: Lsn) -> Result<Stream, SourceError> {
+        turn::give_back(&mut self.session, &self.config.slot_name).await?;
         let held = self.resume.mark;
         let (walsender, catalog, start) = self.into_parts(confirmed, held).await?;
         Stream::start(walsender, catalog, start).await
@@ -426,7 +430,8 @@ impl<'a> Opening<'a> {
         }
         let (walsender, catalog, start) = self.into_parts(new.consistent_point, None).await?;
         let transaction = Transaction::Imported(&new.snapshot);
-        let reader = SnapshotReader::begin(Some(walsender), catalog, start, transaction).await?;
+        let mut reader = SnapshotReader::begin(Some(walsender), catalog, start, transaction).await?;
+        reader.take_turn_over().await?;
         Ok(Opened::Snapshot(reader))
     }
 

@@ -322,10 +322,6 @@ fn a_slip_of_the_hand_is_told_the_name_that_was_meant() {
             "\"slotname\": unknown, did you mean \"slot.name\"? It is ignored",
         ),
         (
-            r#""table.inlcude.list": "a""#,
-            "\"table.inlcude.list\": unknown, did you mean \"table.include.list\"? It is ignored",
-        ),
-        (
             r#""something.else.entirely": 1"#,
             "\"something.else.entirely\": unknown, and ignored",
         ),
@@ -333,6 +329,11 @@ fn a_slip_of_the_hand_is_told_the_name_that_was_meant() {
     ] {
         assert_eq!(config(&[line]).remarks(), [remark]);
     }
+    assert_eq!(
+        error(r#""table.inlcude.list": "a""#),
+        "\"table.inlcude.list\": unknown, did you mean \"table.include.list\"? Without that list everything would be captured, \
+         so nothing is"
+    );
 }
 
 #[test]

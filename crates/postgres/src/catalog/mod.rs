@@ -68,6 +68,11 @@ impl Catalog {
         &self.options
     }
 
+    /// The session at hand.
+    pub(crate) fn session(&mut self) -> Option<&mut Connection> {
+        self.session.as_mut()
+    }
+
     /// The types as of the last look.
     pub(crate) fn types(&self) -> &TypeCatalog {
         &self.types

@@ -14,7 +14,7 @@ pub(super) fn each(values: &Values, findings: &mut Findings) {
     for (name, value) in values.iter() {
         match property(name) {
             Some(property) => given(property, name, value, findings),
-            None => findings.remarks.push(unknown(name)),
+            None => unknown(name, findings),
         }
     }
     for property in properties() {
@@ -26,11 +26,21 @@ pub(super) fn each(values: &Values, findings: &mut Findings) {
     }
 }
 
-fn unknown(name: &str) -> String {
+/// Ignored, as Debezium does, unless it seems to say what must not be seen.
+fn unknown(name: &str, findings: &mut Findings) {
     let names = properties().filter(|property| !property.is_family());
-    match suggest::nearest(name, names.map(|property| property.name)) {
-        Some(nearest) => format!("{}: unknown, did you mean {nearest:?}? It is ignored", shown(name)),
-        None => format!("{}: unknown, and ignored", shown(name)),
+    let nearest = suggest::nearest(name, names.map(|property| property.name));
+    let name = shown(name);
+    match nearest {
+        Some(nearest) if nearest.ends_with(".include.list") || nearest.ends_with(".exclude.list") => {
+            findings.errors.push(format!(
+                "{name}: unknown, did you mean {nearest:?}? Without that list everything would be captured, so nothing is"
+            ));
+        }
+        Some(nearest) => findings
+            .remarks
+            .push(format!("{name}: unknown, did you mean {nearest:?}? It is ignored")),
+        None => findings.remarks.push(format!("{name}: unknown, and ignored")),
     }
 }
 
