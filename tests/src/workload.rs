@@ -323,10 +323,7 @@ impl Writer {
         self.next += COPY_ROWS;
         let line = |n: i64| format!("{}\t{}\t{seq}\tcopied\n", first + n, self.number);
         let text: String = (0..COPY_ROWS).map(line).collect();
-        let mut sink = Box::pin(client.copy_in::<_, Bytes>(&format!("COPY {table} FROM STDIN")).await?);
-        sink.send(Bytes::from(text)).await?;
-        sink.as_mut().finish().await?;
-        Ok(())
+        copy_in(client, table, text).await
     }
 
     /// A transaction that takes an id and changes nothing.
@@ -334,6 +331,14 @@ impl Writer {
         client.execute("SELECT pg_current_xact_id()", &[]).await?;
         Ok(())
     }
+}
+
+/// One COPY of these lines.
+pub async fn copy_in(client: &Client, table: &str, lines: String) -> anyhow::Result<()> {
+    let mut sink = Box::pin(client.copy_in::<_, Bytes>(&format!("COPY {table} FROM STDIN")).await?);
+    sink.send(Bytes::from(lines)).await?;
+    sink.as_mut().finish().await?;
+    Ok(())
 }
 
 /// True for what a stopped, killed or starting server does to a connection.

@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::{
     advisories, containers, direction, machine,
     run::{self, command},
-    size,
+    seeded, size,
     stages::Stages,
     web,
 };
@@ -61,6 +61,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         });
     }
     stages.run("containers (dclint, hadolint)", containers::check);
+    stages.run("seeded bugs apply", seeded::apply);
     stages.run("long files", || {
         size::long_files()?
             .iter()

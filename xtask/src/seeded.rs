@@ -34,10 +34,7 @@ struct Seed {
 
 /// Plants every bug whose name contains `only`, and prints which test saw it.
 pub(crate) fn seeded(only: &str) -> anyhow::Result<()> {
-    let mut seeds = Vec::new();
-    for entry in fs::read_dir(root().join("tests/seeded"))? {
-        seeds.push(Seed::read(entry?.path())?);
-    }
+    let mut seeds = all()?;
     seeds.retain(|seed| seed.name.contains(only));
     seeds.sort_by(|a, b| a.name.cmp(&b.name));
     let copy = root().join("target/seeded/source");
@@ -54,6 +51,21 @@ pub(crate) fn seeded(only: &str) -> anyhow::Result<()> {
         true => Ok(()),
         false => bail!("a seeded bug was not seen by its test"),
     }
+}
+
+/// Whether every bug can still be planted where the code is now.
+pub(crate) fn apply() -> anyhow::Result<()> {
+    for seed in all()? {
+        let mut apply = Command::new("git");
+        apply.args(["apply", "--check"]).arg(&seed.patch).current_dir(root());
+        run::quiet(&mut apply).with_context(|| format!("{} does not apply", seed.patch.display()))?;
+    }
+    Ok(())
+}
+
+fn all() -> anyhow::Result<Vec<Seed>> {
+    let folder = fs::read_dir(root().join("tests/seeded"))?;
+    folder.map(|entry| Seed::read(entry?.path())).collect()
 }
 
 impl Seed {

@@ -268,8 +268,8 @@ pub(crate) fn drain(bench: &mut Bench, rows: u64) -> Vec<Measured> {
 
 /// The snapshot of a table of `rows` rows, timed in the same way: by a second connector, for the first has seen the table
 /// when it was empty. With defaults only: Debezium waits for `poll.interval.ms` when it has nothing to send.
-pub(crate) fn snapshot(bench: &mut Bench, rows: u64) -> Vec<Measured> {
-    let measured = one(bench, VARIANTS[0], |_, stack| {
+pub(crate) fn snapshot(bench: &mut Bench, rows: u64) -> Measured {
+    one(bench, VARIANTS[0], |_, stack| {
         stack.step(&["stop-connector", &stack.database.name])?;
         write_waiting_rows(&stack.database, rows)?;
         let slot = format!("{SNAPSHOT}_{}", stack.database.name);
@@ -278,8 +278,7 @@ pub(crate) fn snapshot(bench: &mut Bench, rows: u64) -> Vec<Measured> {
         let rate = stack.filled(&topic, || stack.register(SNAPSHOT, &own))?;
         stack.step(&["stop-connector", SNAPSHOT])?;
         Ok(vec![rate, figure("of", rows as f64, "rows")])
-    });
-    vec![measured]
+    })
 }
 
 /// The rates that `peers` reached, if they were measured.

@@ -25,7 +25,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<Row> {
     let large = ours(bench, rows)?;
     let rate = rows as f64 / large.took.as_secs_f64();
     let peers = match bench.peers {
-        Peers::All => replaced_stack::snapshot(bench, rows),
+        Peers::All => vec![replaced_stack::snapshot(bench, rows)],
         _ => Vec::new(),
     };
     let megabytes = |bytes: u64| bytes as f64 / 1e6;

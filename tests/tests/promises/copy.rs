@@ -5,8 +5,6 @@
 use std::{cell::Cell, time::Duration};
 
 use anyhow::{Result, ensure};
-use bytes::Bytes;
-use futures_util::SinkExt;
 use rowcast_tests::{
     checker::{self, Began},
     postgres::{Postgres, Version},
@@ -60,8 +58,5 @@ async fn copy(database: &Client, first: i64) -> Result<()> {
     let text: String = (first..first + ROWS)
         .map(|id| format!("{id}\t1\t{id}\tcopied\n"))
         .collect();
-    let mut sink = Box::pin(database.copy_in::<_, Bytes>("COPY ledger FROM STDIN").await?);
-    sink.send(Bytes::from(text)).await?;
-    sink.as_mut().finish().await?;
-    Ok(())
+    workload::copy_in(database, "ledger", text).await
 }

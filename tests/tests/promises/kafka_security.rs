@@ -12,6 +12,7 @@ use rowcast_tests::{
     process::{Rowcast, topic},
 };
 use tempfile::NamedTempFile;
+use tokio_postgres::Client;
 
 /// Properties below `[log.kafka]`.
 type Properties = Vec<(&'static str, String)>;
@@ -111,14 +112,19 @@ fn ways(kafka: &SecuredKafka) -> Vec<(&'static str, String, Properties)> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn capture_and_gateway_work_behind_tls_and_every_sasl_mechanism() -> Result<()> {
+/// A server with a table, and a broker that asks who is there.
+async fn table_and_broker() -> Result<(Postgres, Client, SecuredKafka)> {
     let postgres = Postgres::start(Version::Installed)?;
     let database = postgres.connect().await?;
     database
         .batch_execute("CREATE TABLE orders (id int PRIMARY KEY)")
         .await?;
-    let secured = SecuredKafka::start().await?;
+    Ok((postgres, database, SecuredKafka::start().await?))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn capture_and_gateway_work_behind_tls_and_every_sasl_mechanism() -> Result<()> {
+    let (postgres, database, secured) = table_and_broker().await?;
     for (id, (name, address, properties)) in ways(&secured).into_iter().enumerate() {
         let file = config_file(&properties)?;
         let mut capture = with_config(Rowcast::capture(&postgres, "public.orders", &address)?, &file);
@@ -215,12 +221,7 @@ async fn who_is_refused_is_told_which_property_to_look_at() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_providers_tokens_are_renewed_while_capture_and_gateway_work() -> Result<()> {
-    let postgres = Postgres::start(Version::Installed)?;
-    let database = postgres.connect().await?;
-    database
-        .batch_execute("CREATE TABLE orders (id int PRIMARY KEY)")
-        .await?;
-    let secured = SecuredKafka::start().await?;
+    let (postgres, database, secured) = table_and_broker().await?;
     let address = secured.sasl_tokens();
     let [ours, theirs] = ["capture", "gateway"].map(|client| config_file(&tokens(&secured, client)));
     let (ours, theirs) = (ours?, theirs?);

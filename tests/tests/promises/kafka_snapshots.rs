@@ -17,7 +17,10 @@ use rowcast_tests::{
 };
 use tokio_postgres::{Client, types::PgLsn};
 
-use crate::kafka::{changes, same_for_each_key};
+use crate::{
+    kafka::{changes, same_for_each_key},
+    snapshot_modes::told,
+};
 
 /// A life of a process: long enough for some to read the tables, and short enough for some to die at it.
 const LIFE_MAX: Duration = Duration::from_millis(1_500);
@@ -175,10 +178,8 @@ async fn when_needed(exactly_once_support: &str) -> Result<()> {
 
 /// `r1 c2 d1 -1`: each record's operation and its key, `-` for a tombstone.
 fn story(records: &[Record]) -> Result<Vec<String>> {
-    let told = records.iter().map(|record| {
-        let key: serde_json::Value = serde_json::from_slice(record.key.as_deref().unwrap_or(b"{}"))?;
-        let value: serde_json::Value = serde_json::from_slice(record.value.as_deref().unwrap_or(b"{}"))?;
-        Ok(format!("{}{}", value["op"].as_str().unwrap_or("-"), key["id"]))
-    });
+    let told = records
+        .iter()
+        .map(|record| told(record.key.as_deref(), record.value.as_deref()));
     told.collect()
 }

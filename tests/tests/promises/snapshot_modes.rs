@@ -25,12 +25,18 @@ crate::on_every_postgres!(
 /// `r1 c2 d1 -1`: each record's operation and its key, `-` for a tombstone.
 async fn story(rowcast: &Rowcast, table: &str) -> Result<Vec<String>> {
     let records = rowcast.tail(table).await?;
-    let told = records.iter().map(|record| {
-        let key: Value = serde_json::from_str(record["key"].as_str().unwrap_or("{}"))?;
-        let value: Value = serde_json::from_str(record["value"].as_str().unwrap_or("{}"))?;
-        Ok(format!("{}{}", value["op"].as_str().unwrap_or("-"), key["id"]))
-    });
+    let bytes = |text: &Value| text.as_str().map(|text| text.as_bytes().to_vec());
+    let told = records
+        .iter()
+        .map(|record| told(bytes(&record["key"]).as_deref(), bytes(&record["value"]).as_deref()));
     told.collect()
+}
+
+/// A record of it.
+pub(crate) fn told(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<String> {
+    let key: Value = serde_json::from_slice(key.unwrap_or(b"{}"))?;
+    let value: Value = serde_json::from_slice(value.unwrap_or(b"{}"))?;
+    Ok(format!("{}{}", value["op"].as_str().unwrap_or("-"), key["id"]))
 }
 
 /// `source.snapshot` and a column of each record that is a row.

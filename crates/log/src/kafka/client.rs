@@ -339,12 +339,13 @@ pub(crate) fn blocking<T>(wait: impl FnOnce() -> T) -> T {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
 
-    fn options(properties: &[(&str, &str)]) -> KafkaOptions {
+    /// Properties for a broker that is not there.
+    pub(in crate::kafka) fn options(properties: &[(&str, &str)]) -> KafkaOptions {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         KafkaOptions {
             bootstrap: "127.0.0.1:1".to_owned(),

@@ -64,14 +64,7 @@ pub(super) fn to_check(said: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn options(properties: &[(&str, &str)]) -> KafkaOptions {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        KafkaOptions {
-            bootstrap: "127.0.0.1:1".to_owned(),
-            properties: properties.iter().map(owned).collect(),
-        }
-    }
+    use crate::kafka::client::tests::options;
 
     #[test]
     fn tokens_that_nobody_gives_are_refused_at_start() {
