@@ -85,7 +85,11 @@ async fn war(test: &str, exactly_once_support: &str) -> Result<()> {
         all.with_context(|| format!("{table}; gateway:\n{}", gateway.log_text()))?;
         let seen = follower.stop();
         ensure!(seen.resets.is_empty(), "a client of {table} was reset");
-        same_for_each_key("the client", &seen.changes, &committed).with_context(|| table.to_owned())?;
+        if let Err(error) = same_for_each_key("the client", &seen.changes, &committed) {
+            let records = kafka.topics().read(&topic(table)).await?;
+            let there = named_in(&records, &error.to_string());
+            return Err(error.context(format!("{table}; the topic has of it\n{there}")));
+        }
         checker::same_rows("the client", &seen.rows, &oracle::select(&database, table).await?)?;
 
         // Each delete has its tombstone; without transactions there are no markers, and every offset is a record.
@@ -114,6 +118,17 @@ async fn war(test: &str, exactly_once_support: &str) -> Result<()> {
         "{repeated} records are there twice although they were written in transactions"
     );
     Ok(())
+}
+
+/// Where the records are whose key the error names, and who wrote them: by the time, each capture's differ.
+fn named_in(records: &[Record], error: &str) -> String {
+    let key = |record: &Record| String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+    let named = records.iter().filter(|record| error.contains(&key(record)));
+    let told = named.map(|record| {
+        let place = place_in_source(record).unwrap_or_else(|| "a tombstone".to_owned());
+        format!("{} at {}: {place}", record.offset, record.timestamp_ms)
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 /// The records whose places in the source come for the first time.

@@ -1,14 +1,15 @@
 //! Whether a tombstone is there a second time. It says nothing of its place, so it is told by its delete.
 //!
 //! A writer sends a delete and its tombstone together, with one timestamp, so a tombstone goes with the delete before it.
-//! Only where one capture's delete was the last thing to arrive and its successor wrote the tombstone, the late capture's
-//! own tombstone still comes, without a delete. It has the delete's timestamp, which the successor's has not.
+//! Only where a capture took over between the two are there two tombstones for one delete, its own and the successor's, in
+//! either order, and other records between them. The second says nothing of a key whose row is gone. If the key has a row
+//! again, it is known by the delete's timestamp, which the successor's has not.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Deletes whose tombstones are awaited. Those follow at once, if there are any, but what a late capture had on its way
-/// may come in between.
-const AWAITED_MAX: usize = 4096;
+/// Deletes that are remembered. What a late capture had on its way may come between a delete and its tombstones: some
+/// megabytes (`max.in.flight.requests.per.connection` times `max.request.size`), of which not all are deletes.
+const DELETED_MAX: usize = 16_384;
 
 /// Deletes whose tombstones somebody else wrote. There is one for each time that a capture took over, and seldom that.
 const PARTED_MAX: usize = 64;
@@ -17,20 +18,32 @@ const PARTED_MAX: usize = 64;
 #[derive(Default)]
 pub(super) struct Tombstones {
     /// By the key's hash.
-    awaited: HashMap<u64, Awaited>,
-    /// Keys and numbers of what is awaited, the oldest first; or was, for its tombstone has come.
+    deleted: HashMap<u64, Deleted>,
+    /// Keys and numbers of those, the oldest first; or of what they were before.
     order: VecDeque<(u64, u64)>,
     deletes: u64,
     parted: VecDeque<Parted>,
 }
 
 /// What a key's tombstones belong to.
-struct Awaited {
+#[derive(Default)]
+struct Deleted {
     number: u64,
-    /// The delete's timestamp, until its tombstone has come.
-    first_ms: Option<i64>,
-    /// Repeats of the delete.
+    row: Row,
+    /// Repeats of a delete whose tombstones have not come.
     repeats: u32,
+}
+
+/// What became of the key's row, as far as is remembered.
+#[derive(Default)]
+enum Row {
+    /// It lives, or nothing is remembered.
+    #[default]
+    Unknown,
+    /// Deleted with this timestamp; the tombstone has not come.
+    Deleted(i64),
+    /// Deleted, and its tombstone is there.
+    Gone,
 }
 
 /// A delete, and a tombstone that is not its writer's.
@@ -43,62 +56,77 @@ struct Parted {
 impl Tombstones {
     /// A change of the key's row came, perhaps again.
     pub(super) fn change(&mut self, key: u64, is_delete: bool, is_repeat: bool, timestamp_ms: i64) {
-        if is_repeat {
-            if is_delete {
-                self.awaited(key).repeats += 1;
+        match (is_repeat, is_delete) {
+            (true, true) => self.deleted(key).repeats += 1,
+            (true, false) => {}
+            (false, true) => self.deleted(key).row = Row::Deleted(timestamp_ms),
+            (false, false) => {
+                if let Some(deleted) = self.deleted.get_mut(&key) {
+                    deleted.row = Row::Unknown;
+                    if deleted.repeats == 0 {
+                        self.deleted.remove(&key);
+                    }
+                }
             }
-            return;
-        }
-        self.awaited.remove(&key);
-        if is_delete {
-            self.awaited(key).first_ms = Some(timestamp_ms);
         }
     }
 
     /// Whether this tombstone of the key came before.
     pub(super) fn is_repeat(&mut self, key: u64, timestamp_ms: i64) -> bool {
-        let tombstone = Parted { key, timestamp_ms };
-        let Some(awaited) = self.awaited.get_mut(&key) else {
-            let late = self.parted.iter().position(|parted| *parted == tombstone);
-            return late.is_some_and(|late| self.parted.remove(late).is_some());
+        let Some(deleted) = self.deleted.get_mut(&key) else {
+            return self.is_of_parted(&Parted { key, timestamp_ms });
         };
-        let first_ms = awaited.first_ms.take();
-        if first_ms.is_none() {
-            awaited.repeats -= 1;
-        }
-        if awaited.repeats == 0 {
-            self.awaited.remove(&key);
-        }
-        if let Some(timestamp_ms) = first_ms.filter(|first_ms| *first_ms != timestamp_ms) {
-            if self.parted.len() == PARTED_MAX {
-                self.parted.pop_front();
+        match deleted.row {
+            Row::Deleted(deleted_ms) => {
+                deleted.row = Row::Gone;
+                if deleted_ms != timestamp_ms {
+                    self.part(key, deleted_ms);
+                }
+                false
             }
-            self.parted.push_back(Parted { key, timestamp_ms });
+            Row::Gone => {
+                deleted.repeats = deleted.repeats.saturating_sub(1);
+                true
+            }
+            Row::Unknown => {
+                deleted.repeats -= 1;
+                if deleted.repeats == 0 {
+                    self.deleted.remove(&key);
+                }
+                true
+            }
         }
-        first_ms.is_none()
     }
 
-    /// What is awaited for the key, which is forgotten after [`AWAITED_MAX`] others.
-    fn awaited(&mut self, key: u64) -> &mut Awaited {
+    fn is_of_parted(&mut self, tombstone: &Parted) -> bool {
+        let late = self.parted.iter().position(|parted| parted == tombstone);
+        late.is_some_and(|late| self.parted.remove(late).is_some())
+    }
+
+    fn part(&mut self, key: u64, timestamp_ms: i64) {
+        if self.parted.len() == PARTED_MAX {
+            self.parted.pop_front();
+        }
+        self.parted.push_back(Parted { key, timestamp_ms });
+    }
+
+    /// What is remembered of the key, which is forgotten after [`DELETED_MAX`] others.
+    fn deleted(&mut self, key: u64) -> &mut Deleted {
         self.deletes += 1;
         let number = self.deletes;
         self.order.push_back((key, number));
-        if self.order.len() > AWAITED_MAX
+        if self.order.len() > DELETED_MAX
             && let Some((oldest, number)) = self.order.pop_front()
             && self
-                .awaited
+                .deleted
                 .get(&oldest)
-                .is_some_and(|awaited| awaited.number == number)
+                .is_some_and(|deleted| deleted.number == number)
         {
-            self.awaited.remove(&oldest);
+            self.deleted.remove(&oldest);
         }
-        let awaited = self.awaited.entry(key).or_insert(Awaited {
-            number,
-            first_ms: None,
-            repeats: 0,
-        });
-        awaited.number = number;
-        awaited
+        let deleted = self.deleted.entry(key).or_default();
+        deleted.number = number;
+        deleted
     }
 }
 
@@ -122,34 +150,45 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_that_somebody_writes_by_hand_counts() {
+    fn the_successors_may_come_last() {
         let mut tombstones = Tombstones::default();
         tombstones.change(KEY, true, false, 100);
-        assert!(!tombstones.is_repeat(KEY, 100));
-        assert!(!tombstones.is_repeat(KEY, 100), "nobody else wrote the delete's");
-        tombstones.change(KEY, true, false, 200);
+        assert!(!tombstones.is_repeat(KEY, 100), "the late one's");
+        for key in 0..DELETED_MAX as u64 / 2 {
+            tombstones.change(key, true, false, 100);
+            tombstones.is_repeat(key, 100);
+        }
+        assert!(tombstones.is_repeat(KEY, 900), "the successor's");
+    }
+
+    #[test]
+    fn a_tombstone_that_somebody_writes_by_hand_counts() {
+        let mut tombstones = Tombstones::default();
+        assert!(!tombstones.is_repeat(KEY, 50), "nothing is known of the key");
+        tombstones.change(KEY, true, false, 100);
         assert!(!tombstones.is_repeat(KEY, 900));
+        tombstones.change(KEY, false, false, 901);
         assert!(!tombstones.is_repeat(KEY, 1000), "of another time than the delete");
     }
 
     #[test]
     fn as_many_tombstones_are_left_out_as_deletes() {
         let mut tombstones = Tombstones::default();
-        tombstones.change(KEY, true, false, 100);
         tombstones.change(KEY, true, true, 100);
         tombstones.change(KEY, true, true, 100);
-        let found: Vec<_> = (0..4).map(|_| tombstones.is_repeat(KEY, 100)).collect();
-        assert_eq!(found, [false, true, true, false]);
+        tombstones.change(KEY, false, false, 200);
+        let found: Vec<_> = (0..3).map(|_| tombstones.is_repeat(KEY, 100)).collect();
+        assert_eq!(found, [true, true, false]);
     }
 
     #[test]
-    fn deletes_without_tombstones_are_forgotten() {
+    fn deletes_are_forgotten() {
         let mut tombstones = Tombstones::default();
-        for key in 0..3 * AWAITED_MAX as u64 {
+        for key in 0..3 * DELETED_MAX as u64 {
             tombstones.change(key, true, key % 2 == 0, 100);
             tombstones.change(KEY, true, true, 100);
         }
-        assert!(tombstones.awaited.len() <= AWAITED_MAX && tombstones.order.len() <= AWAITED_MAX);
+        assert!(tombstones.deleted.len() <= DELETED_MAX && tombstones.order.len() <= DELETED_MAX);
         assert!(tombstones.is_repeat(KEY, 100), "the latest are not");
     }
 }
