@@ -157,6 +157,10 @@ impl Stage {
         }
         for rowcast in &mut ours {
             rowcast.terminate().await?;
+            // Shown if the test fails: a connection that ended, for one, is the reason of a difference.
+            for line in rowcast.log_text().lines().filter(|line| line.contains("\"WARN\"")) {
+                eprintln!("{name}: {line}");
+            }
         }
         self.debezium.remove(&name).await?;
         let debezium = recorded(&self.theirs, &name, began).await?;
