@@ -72,6 +72,16 @@ impl Look {
         Ok(look)
     }
 
+    /// The tables that `before` does not know, by name. None if nothing was written down.
+    pub(crate) fn since(&self, before: &Published) -> Vec<String> {
+        let is_new = |table: &u32| !before.0.is_empty() && !before.0.contains_key(table);
+        self.names
+            .iter()
+            .filter(|(table, _)| is_new(table))
+            .map(|(_, name)| name.clone())
+            .collect()
+    }
+
     /// The refusal, if a table that `before` knows was not published all the time since then.
     pub(crate) fn refusal(&self, publication: &str, before: &Published) -> Option<String> {
         let broken = before.broken(&self.published);

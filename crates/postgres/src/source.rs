@@ -260,7 +260,11 @@ impl<'a> Opening<'a> {
         publication::ensure(&mut this.session, this.config, this.server.version, &tables, &captured).await?;
         this.warn_of_unpublished(&captured).await?;
         Self::warn_of_keys(&captured);
-        this.watched.published = this.look(&captured).await?.published;
+        let look = this.look(&captured).await?;
+        if matches!(plan, Plan::Continue(_)) {
+            this.warn_of_unread(&look);
+        }
+        this.watched.published = look.published;
         let found_out = Found {
             server: this.server.identity.clone(),
             published: this.watched.published.clone(),
@@ -303,6 +307,19 @@ impl<'a> Opening<'a> {
             );
         }
         self.config.replication.failover && possible
+    }
+
+    /// Views of such a table have the rows that were changed since, and look whole.
+    fn warn_of_unread(&self, look: &Look) {
+        let mode = self.config.snapshot.mode;
+        let unread = look.since(&self.resume.published);
+        if mode.reads() && !mode.reads_at_every_start() && !unread.is_empty() {
+            tracing::warn!(
+                "{} not captured when this connector was started last: rows from before that time are not in the log. \
+                 snapshot.mode=always reads them at a restart",
+                publication::listed(&unread)
+            );
+        }
     }
 
     /// How the tables are published now.

@@ -313,3 +313,24 @@ async fn a_snapshot_reads_what_it_is_asked_for() -> Result<()> {
     assert_eq!(story(&rowcast, "c").await?, ["c2"]);
     Ok(())
 }
+
+/// As in Debezium its older rows do not come, and its page would look whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_captured_later_is_named_as_not_read() -> Result<()> {
+    let postgres = Postgres::start(Version::Installed)?;
+    let database = workload::watched_tables(&postgres).await?;
+    workload::fill(&database, 3).await?;
+    let mut rowcast = Rowcast::new(&postgres, "public.ledger")?;
+    rowcast.start_ready().await?;
+    Follower::start(rowcast.address(), "ledger", true).row(3).await?;
+    rowcast.terminate().await?;
+    rowcast.set("table.include.list", "public.ledger,public.journal");
+    rowcast.start_ready().await?;
+    let named = rowcast.logged(|line| line.contains("table public.journal not captured when"));
+    named.await?;
+    workload::write_marker(&database, -4).await?;
+    let journal = Follower::start(rowcast.address(), "journal", true);
+    journal.row(-4).await?;
+    assert_eq!(journal.stop().rows.len(), 1);
+    Ok(())
+}
