@@ -72,6 +72,8 @@ pub(crate) struct Told<'a> {
     pub(crate) name: Option<Cow<'a, str>>,
     /// `source.db`
     pub(crate) database: Option<Cow<'a, str>>,
+    /// `source.lsn`
+    pub(crate) lsn: Option<i64>,
 }
 
 /// What JsonConverter writes, of which nothing is believed.
@@ -93,6 +95,8 @@ struct Whose<'a> {
     name: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     db: Option<Cow<'a, str>>,
+    #[serde(default)]
+    lsn: Option<i64>,
 }
 
 /// Reads a value of whatever source; `None`: it is no JSON object.
@@ -103,11 +107,12 @@ pub(crate) fn told(value: &[u8]) -> Option<Told<'_>> {
         _ => parts,
     };
     let whose = parts.source.map(|source| serde_json::from_str(source.get()));
-    let Whose { name, db } = whose.and_then(Result::ok).unwrap_or_default();
+    let Whose { name, db, lsn } = whose.and_then(Result::ok).unwrap_or_default();
     Some(Told {
         op: parts.op.and_then(|op| serde_json::from_str(op.get()).ok()),
         name,
         database: db,
+        lsn,
     })
 }
 
