@@ -259,7 +259,7 @@ async fn a_first_snapshot_that_was_cut_off_shows_no_row_that_has_gone_since() ->
     let gate = postgres.connect().await?;
     gate.batch_execute("SELECT pg_advisory_lock(42)").await?;
     let kafka = Kafka::start().await?;
-    let mut capture = Rowcast::capture(&postgres, "public.[abc]", &kafka.address())?;
+    let mut capture = Rowcast::capture(&postgres, "public.a,public.b,public.c", &kafka.address())?;
     capture.set("snapshot.select.statement.overrides", "public.c");
     capture.set(
         "snapshot.select.statement.overrides.public.c",
