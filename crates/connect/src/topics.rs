@@ -77,8 +77,9 @@ impl Topics {
             tracing::warn!(
                 topic = name,
                 partitions = topic.partitions,
-                "a TRUNCATE is one record in one partition, as Debezium writes it: readers may meet rows of the others that were \
-                 written after it first, and lose them by it. Have one partition, or leave skipped.operations at t"
+                "a TRUNCATE is one record in one partition, as Debezium writes it. Rowcast's gateways go by where in the source it \
+                 was made; other readers may meet rows of other partitions that were written after it first, and lose them by it. \
+                 If there are such readers, have one partition, or leave skipped.operations at t"
             );
         }
         Ok(topic)

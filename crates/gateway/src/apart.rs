@@ -14,6 +14,7 @@ use crate::{
     reading::Reading,
     sequence::Sequence,
     topic::Topic,
+    truncates::CutOffsets,
 };
 
 /// See the module.
@@ -38,6 +39,11 @@ pub(crate) enum Meeting {
 impl Apart {
     pub(crate) fn new(have: Vec<u64>) -> Apart {
         Apart { have, goal: None }
+    }
+
+    /// Whether the client has got so far that changes tell it the rest of the table.
+    pub(crate) fn has_passed(&self, cut: &CutOffsets) -> bool {
+        cut.are_passed_by(&self.have)
     }
 
     /// Looks where the client stands now.

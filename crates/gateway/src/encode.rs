@@ -298,6 +298,7 @@ fn reset_sentence(reason: ResetReason) -> &'static str {
         ResetReason::OtherTopic => "the cursor belongs to another topic",
         ResetReason::Expired => "the log no longer keeps what came after the cursor",
         ResetReason::FellBehind => "this client was so slow that the log no longer keeps what comes next",
+        ResetReason::Truncated => "the table was truncated",
         _ => "the subscription begins anew",
     }
 }

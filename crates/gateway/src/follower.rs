@@ -7,6 +7,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::future::select_all;
 use rowcast_log::{Freshness, LogError, Offset, Record, TopicPartition};
+use rowcast_protocol::Op;
 use tokio::sync::watch;
 
 use crate::{
@@ -20,6 +21,8 @@ use crate::{
     sequence::Sequence,
     shapes::Shapes,
     topic::{Readiness, Topic},
+    truncates::Truncation,
+    view::{Fills, View},
 };
 
 /// Follows the topic until it is deleted.
@@ -40,6 +43,8 @@ struct Follower {
     topic: Arc<Topic>,
     sources: Vec<Source>,
     freshness: watch::Receiver<Freshness>,
+    /// The last one, in a topic of several partitions.
+    truncation: Option<Truncation>,
     /// By format.
     progress: [Progress; Format::ALL.len()],
     builders: [FramesBuilder; Format::ALL.len()],
@@ -100,6 +105,7 @@ impl Follower {
             sources: sources.collect::<Result<_, _>>()?,
             freshness: topic.shared.log.freshness(&topic.name),
             topic,
+            truncation: None,
             progress: Default::default(),
             builders: Default::default(),
         })
@@ -238,7 +244,7 @@ impl Follower {
                 record,
             };
             let change = source.look(&topic, &placed, false);
-            view.apply(&placed, change.as_ref().map_err(|not| *not));
+            self.apply(&mut view, &placed, change.as_ref().map_err(|not| *not))?;
         }
     }
 
@@ -290,7 +296,7 @@ impl Follower {
             let source = &mut self.sources[number];
             let change = source.look(&topic, &placed, heard);
             let change = change.as_ref().map_err(|not| *not);
-            let fills = view.apply(&placed, change);
+            let fills = self.apply(&mut view, &placed, change)?;
             let row = change.ok().and_then(|change| change.after);
             let filled = fills.zip(row).map(|(fills, row)| topic.filled(row, &fills, false));
             offsets[number] = placed.record.offset.0 + 1;
@@ -303,6 +309,63 @@ impl Follower {
         self.publish(&listened, first, chunk.next_place());
         topic.published.store(chunk.next_place(), Ordering::Release);
         Ok(())
+    }
+
+    /// Brings the view up to the record. Gives back where the values are that it left out, if it did.
+    fn apply(
+        &mut self,
+        view: &mut View,
+        placed: &Placed<'_>,
+        change: Result<&Envelope<'_>, NotAChange>,
+    ) -> Result<Option<Fills>, LogError> {
+        if let Ok(change) = change
+            && self.sources.len() > 1
+        {
+            let number = placed.partition as usize;
+            let truncation = self.truncation.as_mut();
+            if truncation.is_some_and(|truncation| truncation.is_after(number, change)) {
+                let mut cut = self.topic.cuts.offsets.lock();
+                cut.set(placed.partition, placed.record.offset.0 + 1);
+                self.cut_after(placed);
+                return Ok(None);
+            }
+            if change.op == Op::Truncate
+                && let Some(truncation) = Truncation::of(change)
+            {
+                self.truncate(view, placed, truncation)?;
+                return Ok(None);
+            }
+        }
+        Ok(view.apply(placed, change))
+    }
+
+    /// Takes away what is older, in the other partitions too.
+    fn truncate(&mut self, view: &mut View, placed: &Placed<'_>, mut truncation: Truncation) -> Result<(), LogError> {
+        let mut cut = self.topic.cuts.offsets.lock();
+        cut.set(placed.partition, placed.record.offset.0 + 1);
+        for (number, source) in self.sources.iter().enumerate() {
+            if number == placed.partition as usize {
+                continue;
+            }
+            let read = cut.get(number as u32)..source.next.0;
+            let newer = truncation.first_newer(&*self.topic.shared.log, &source.partition, read)?;
+            if newer < source.next.0 {
+                truncation.pass(number);
+                self.cut_after(placed);
+            }
+            cut.set(number as u32, newer);
+        }
+        view.truncate(&cut);
+        self.truncation = Some(truncation);
+        Ok(())
+    }
+
+    /// What clients were told does not tell the table that the view holds from here on.
+    fn cut_after(&self, placed: &Placed<'_>) {
+        // As long as the view is being built, nobody was told anything.
+        if self.topic.is_ready() {
+            self.topic.cuts.cut(placed.place + 1);
+        }
     }
 
     fn encode(

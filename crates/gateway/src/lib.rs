@@ -59,6 +59,7 @@ mod sse;
 mod subscription;
 mod toast;
 mod topic;
+mod truncates;
 mod unreadable;
 mod view;
 mod wrapping;

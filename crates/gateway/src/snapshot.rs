@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
     sync::{Arc, Weak},
 };
 
@@ -31,6 +32,8 @@ pub(crate) struct Snapshot {
     pub(crate) next_place: u64,
     /// The same for a cursor.
     next_offsets: Vec<u64>,
+    /// The topic's, then.
+    pub(crate) cuts: Option<NonZeroU32>,
     spots: Vec<Offset>,
     fills: HashMap<u64, Fills>,
     pages: Mutex<Pages>,
@@ -68,18 +71,21 @@ impl Snapshot {
         let newest = snapshots.in_use.last().and_then(Weak::upgrade);
         let view = topic.view.lock();
         if let Some(newest) = newest
-            && (newest.next_place == view.next_place() || snapshots.in_use.len() >= SNAPSHOTS_AT_ONCE_MAX)
+            && (newest.next_place == view.next_place()
+                || snapshots.in_use.len() >= SNAPSHOTS_AT_ONCE_MAX && newest.cuts == topic.cuts.number())
         {
             return newest;
         }
         let next_place = view.next_place();
         let next_offsets = topic.offsets(next_place).unwrap_or_default();
+        let cuts = topic.cuts.number();
         let (rows, fills) = view.rows();
         drop(view);
         let spots = rows.offsets_sorted();
         let snapshot = Arc::new(Snapshot {
             next_place,
             next_offsets,
+            cuts,
             spots,
             fills,
             pages: Mutex::default(),

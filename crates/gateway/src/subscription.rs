@@ -13,6 +13,7 @@
 
 use std::{
     future::Future,
+    num::NonZeroU32,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -44,8 +45,10 @@ pub(crate) struct Subscription {
     next_place: u64,
     /// What it has, where that is no place in the order that this gateway has seen.
     apart: Option<Box<Apart>>,
-    /// After a reset the rows are sent again.
+    /// The client keeps the table: after a reset the rows are sent again.
     wants_rows: bool,
+    /// The topic's cuts when the client had the table, if it keeps one: changes tell the rest, unless there are more.
+    cuts: Option<NonZeroU32>,
     /// When to say that the client has all there was.
     announcement: Announcement,
 }
@@ -100,6 +103,7 @@ impl Subscription {
             next_place: 0,
             apart: None,
             wants_rows,
+            cuts: None,
             announcement: Announcement::Made,
         };
         subscription.begin(start);
@@ -119,9 +123,16 @@ impl Subscription {
                 self.stage = Stage::Building { told_below };
             }
             Start::From(next_offsets) => {
+                let cuts = self.topic.cuts.number();
                 let found = self.topic.sequence.read().find(&next_offsets);
                 self.next_place = found.unwrap_or_default();
                 self.apart = found.is_none().then(|| Box::new(Apart::new(next_offsets)));
+                if self.wants_rows {
+                    self.cuts = cuts;
+                    if found.is_some_and(|place| place < self.topic.cuts.place()) {
+                        return self.reset(ResetReason::Truncated);
+                    }
+                }
                 self.stage = Stage::Ahead { told_below };
             }
             Start::Now => {
@@ -170,6 +181,10 @@ impl Subscription {
                 Stage::Sending(_) => return true,
                 Stage::Ended => return false,
                 _ if self.topic.is_gone() => self.end_with_topic(),
+                _ if self.cuts.is_some() && self.cuts != self.topic.cuts.number() => {
+                    self.reset(ResetReason::Truncated);
+                    true
+                }
                 Stage::Live { position } => {
                     let position = *position;
                     match self.announcement {
@@ -253,7 +268,7 @@ impl Subscription {
     /// Finds `next_place` in the ring, or has it read from the log.
     fn seek(&mut self, readers: &Readers, told_below: u64) -> bool {
         if self.apart.is_some() && !self.meet(readers) {
-            return matches!(self.stage, Stage::Waiting(_));
+            return !matches!(self.stage, Stage::Ahead { .. });
         }
         let next_place = self.next_place;
         if next_place <= self.feed().end().place
@@ -292,6 +307,10 @@ impl Subscription {
         let Some(apart) = self.apart.as_ref().filter(|_| self.topic.is_ready()) else {
             return false;
         };
+        if self.wants_rows && !apart.has_passed(&self.topic.cuts.offsets.lock()) {
+            self.reset(ResetReason::Truncated);
+            return false;
+        }
         let meeting = apart.meet(&self.topic.sequence.read());
         match meeting {
             Meeting::At(place) => {
@@ -347,7 +366,10 @@ impl Subscription {
 
     fn go_on(&mut self, then: Then, readers: &Readers) {
         match then {
-            Then::Page(snapshot, first) => self.page(readers, snapshot, first),
+            Then::Page(snapshot, first) => {
+                self.cuts = snapshot.cuts;
+                self.page(readers, snapshot, first);
+            }
             Then::Tail {
                 next_place,
                 announcement,
@@ -370,6 +392,7 @@ impl Subscription {
     /// Says why the client must begin anew; then come its rows, or only what is new.
     fn reset(&mut self, reason: ResetReason) {
         self.apart = None;
+        self.cuts = None;
         self.topic.shared.metrics.resets.inc();
         let (told_below, end_place) = (self.topic.published(), self.topic.end_place());
         let shape = self.topic.shared.schemas.at(&self.topic.name, end_place);

@@ -23,6 +23,7 @@ use crate::{
     sequence::Sequence,
     snapshot::Snapshots,
     toast::{self, Fill},
+    truncates::Cuts,
     unreadable::Unreadable,
     view::View,
 };
@@ -68,6 +69,7 @@ pub(crate) struct Topic {
     pub(crate) published: Arc<AtomicU64>,
     /// Since when (milliseconds since 1970) nothing is heard of what the log copies.
     pub(crate) stale_since_ms: Mutex<Option<i64>>,
+    pub(crate) cuts: Cuts,
     pub(crate) readiness: watch::Sender<Readiness>,
     gone: AtomicBool,
 }
@@ -90,6 +92,7 @@ impl Topic {
             unreadable: Mutex::default(),
             published,
             stale_since_ms: Mutex::default(),
+            cuts: Cuts::default(),
             readiness: watch::Sender::new(Readiness::Reading),
             gone: AtomicBool::new(false),
         }

@@ -11,8 +11,9 @@ use rowcast_protocol::Op;
 use crate::{
     envelope::{Envelope, NotAChange},
     key_changes::KeyChanges,
-    placed::Placed,
+    placed::{Placed, of_spot},
     toast::{self, Fill},
+    truncates::CutOffsets,
     wrapping::key_payload,
 };
 
@@ -93,6 +94,17 @@ impl View {
             }
             (Op::Create | Op::Read | Op::Update, Some(key)) => self.put(key, placed, change),
         }
+    }
+
+    /// A TRUNCATE took away all rows but those that lie from these offsets on, by partition.
+    pub(crate) fn truncate(&mut self, cut: &CutOffsets) {
+        let stays = |at: u64| {
+            let (partition, offset) = of_spot(at);
+            offset.0 >= cut.get(partition)
+        };
+        self.rows.retain(|Offset(spot)| stays(spot));
+        self.fills.retain(|spot, _| stays(*spot));
+        self.key_changes.clear();
     }
 
     fn put(&mut self, key: &[u8], placed: &Placed<'_>, change: &Envelope<'_>) -> Option<Fills> {

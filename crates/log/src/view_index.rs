@@ -105,6 +105,12 @@ impl ViewIndex {
         self.places = HashTable::new();
     }
 
+    /// Forgets the keys whose latest record lies elsewhere than `keep` says.
+    pub fn retain(&mut self, keep: impl Fn(Offset) -> bool) {
+        self.places.retain(|place| keep(place.offset));
+        self.places.shrink_to_fit(|place| place.hash[0]);
+    }
+
     /// The places of all rows in the order of the log, for [`crate::read_at`]: eight bytes a row.
     pub fn offsets_sorted(&self) -> Vec<Offset> {
         let mut offsets: Vec<Offset> = self.places.iter().map(|place| place.offset).collect();

@@ -79,5 +79,7 @@ words! {
         Expired = "expired",
         /// This client read too slowly and is further behind than the server allows.
         FellBehind = "fell_behind",
+        /// The table was truncated, and the topic has several partitions, in which changes around that have no common order.
+        Truncated = "truncated",
     }
 }

@@ -12,7 +12,7 @@ export type Op = "c" | "r" | "u" | "d" | "t";
 export type ErrorCode = "bad_message" | "unknown_topic" | "bad_cursor" | "unsupported" | "no_key" | "too_many_subscriptions" | "already_subscribed" | "not_subscribed" | "not_json" | "internal";
 
 /** Why a subscription begins anew. */
-export type ResetReason = "other_epoch" | "other_topic" | "expired" | "fell_behind";
+export type ResetReason = "other_epoch" | "other_topic" | "expired" | "fell_behind" | "truncated";
 
 /** A topic's rows. */
 export interface Schema {
