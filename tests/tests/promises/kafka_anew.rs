@@ -341,6 +341,40 @@ async fn a_topic_that_was_deleted_is_filled_again_where_the_mode_allows_it() -> 
     Ok(())
 }
 
+/// The same under the feet of a capture that fills it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_deleted_while_it_is_filled_is_filled_again() -> Result<()> {
+    for mode in MODES {
+        let postgres = Postgres::start(Version::Installed)?;
+        let database = postgres.connect().await?;
+        workload::create_tables(&database).await?;
+        database.execute(ROWS, &[&1, &3]).await?;
+        // Or the broker makes the topic for the next record, and only the next start finds out.
+        let kafka = Kafka::start_with(&[("auto.create.topics.enable", "false")]).await?;
+        let mut capture = Rowcast::capture(&postgres, "public.ledger", &kafka.address())?;
+        capture.set("exactly.once.support", mode);
+        capture.set("snapshot.mode", "when_needed");
+        start(&mut capture).await?;
+        database.execute(ROWS, &[&4, &4]).await?;
+        records_until(&kafka, "ledger", r#"{"id":4}"#).await?;
+        kafka.topics().delete(&topic("ledger")).await?;
+        database.execute(ROWS, &[&5, &5]).await?;
+        until("the topic", || async {
+            Ok((!kafka.topics().partitions(&topic("ledger"))?.is_empty()).then_some(()))
+        })
+        .await
+        .with_context(|| capture.log_text())?;
+        let is_read = |records: &[Record]| records.iter().filter(|record| record.value.is_some()).count() >= 6;
+        let records = kafka.topics().read_until(&topic("ledger"), is_read).await?;
+        ensure!(
+            story(&records)? == ["c5", "r1", "r2", "r3", "r4", "r5"],
+            "{mode}: {:?}",
+            story(&records)?
+        );
+    }
+    Ok(())
+}
+
 /// The other way out: another name, after the slot is dropped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connector_whose_topic_was_deleted_starts_anew_under_another_name() -> Result<()> {
