@@ -249,6 +249,11 @@ impl Connector {
             {
                 Err(SourceError::Gone(reason).into())
             }
+            Err(ConnectorError::Log(lost @ LogError::UnknownPartition(_)))
+                if self.config.snapshot.mode.reads_after_a_gap() =>
+            {
+                Err(SourceError::Gone(lost.to_string()).into())
+            }
             ended => ended.map(|_| ()),
         }
     }

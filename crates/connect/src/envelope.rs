@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use rowcast_event::Lsn;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// Debezium's envelope, as far as it tells what happened and where in the source.
 #[derive(Default, Deserialize)]
@@ -61,6 +62,73 @@ pub(crate) fn read(value: &[u8]) -> Option<Envelope<'_>> {
         id,
     } = serde_json::from_slice(value).ok()?;
     Some(payload.unwrap_or(Envelope { op, source, id }))
+}
+
+/// What a record of any producer tells of itself, as far as it does.
+#[derive(Default)]
+pub(crate) struct Told<'a> {
+    pub(crate) op: Option<Cow<'a, str>>,
+    /// `source.name`
+    pub(crate) name: Option<Cow<'a, str>>,
+    /// `source.db`
+    pub(crate) database: Option<Cow<'a, str>>,
+    /// `source.lsn`
+    pub(crate) lsn: Option<i64>,
+}
+
+/// What JsonConverter writes, of which nothing is believed.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(borrow, default)]
+    schema: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    op: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    source: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Whose<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    db: Option<Cow<'a, str>>,
+    #[serde(default)]
+    lsn: Option<i64>,
+}
+
+/// Reads a value of whatever source; `None`: it is no JSON object.
+pub(crate) fn told(value: &[u8]) -> Option<Told<'_>> {
+    let parts: Parts<'_> = serde_json::from_slice(value).ok()?;
+    let parts = match (parts.schema, parts.payload) {
+        (Some(_), Some(payload)) => serde_json::from_str(payload.get()).ok()?,
+        _ => parts,
+    };
+    let whose = parts.source.map(|source| serde_json::from_str(source.get()));
+    let Whose { name, db, lsn } = whose.and_then(Result::ok).unwrap_or_default();
+    Some(Told {
+        op: parts.op.and_then(|op| serde_json::from_str(op.get()).ok()),
+        name,
+        database: db,
+        lsn,
+    })
+}
+
+/// A key without the schema that may be around it.
+pub(crate) fn key_payload(key: &[u8]) -> &[u8] {
+    if !key.starts_with(b"{\"schema\":") {
+        return key;
+    }
+    match serde_json::from_slice::<Parts<'_>>(key) {
+        Ok(Parts {
+            schema: Some(_),
+            payload: Some(payload),
+            ..
+        }) => payload.get().as_bytes(),
+        _ => key,
+    }
 }
 
 /// A log for the tests of those who read records back.

@@ -2,7 +2,7 @@
 //!
 //! Rows that PostgreSQL was told to forget come from nowhere again. So each topic stands in the internal topic
 //! `__rowcast_offsets` under a key of its own, with its epoch, before anything is appended to it; at start, one that is
-//! missing or of another life is refused. How many partitions it had stands there too: a key's changes are in order only in
+//! missing or of another life is refused, or its tables are read again (decision 18). How many partitions it had stands there too: a key's changes are in order only in
 //! the partition that they began in, so a topic that was given more is filled as if it had not been (decision 15).
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -38,12 +38,13 @@ impl FilledTopics {
     pub(crate) fn load(metadata: Arc<MetadataTopics>, config: &ConnectorConfig) -> Result<FilledTopics, LogError> {
         let (mut lives, mut others) = (BTreeMap::new(), BTreeMap::new());
         metadata.scan(OFFSETS_TOPIC, |key, value| {
-            if let Ok((connector, Named { topic })) = serde_json::from_slice::<(String, Named)>(key)
-                && let Some(Ok(life)) = value.map(serde_json::from_slice::<Life>)
-            {
-                match connector == config.name {
-                    true => drop(lives.insert(topic, life)),
-                    false => drop(others.insert(topic, (connector, life))),
+            if let Ok((connector, Named { topic })) = serde_json::from_slice::<(String, Named)>(key) {
+                let life = value.and_then(|value| serde_json::from_slice::<Life>(value).ok());
+                match (connector == config.name, life) {
+                    (true, Some(life)) => drop(lives.insert(topic, life)),
+                    (true, None) => drop(lives.remove(&topic)),
+                    (false, Some(life)) => drop(others.insert(topic, (connector, life))),
+                    (false, None) => drop(others.remove(&topic)),
                 }
             }
         })?;
@@ -61,20 +62,32 @@ impl FilledTopics {
         (life.epoch == text(topic)).then_some(connector)
     }
 
-    /// Refuses to go on without what was in a topic.
-    pub(crate) fn check(&self, log: &dyn Log) -> Result<(), LogError> {
-        self.lives.iter().try_for_each(|(topic, life)| {
-            let what = match log.find_topic(topic)? {
-                Some(found) if text(&found) == life.epoch => return Ok(()),
+    /// The topics that are not what this connector has filled, and why.
+    pub(crate) fn lost(&self, log: &dyn Log) -> Result<Vec<Lost>, LogError> {
+        let mut lost = Vec::new();
+        for (topic, life) in &self.lives {
+            let why = match log.find_topic(topic)? {
+                Some(found) if text(&found) == life.epoch => continue,
                 Some(_) => "is another one than this connector has filled",
                 None => "is not there, but this connector has filled it",
             };
-            Err(LogError::Invalid(format!(
-                "topic {topic} {what}: its rows would not come again by going on. Put it back from a backup, or \
-                 start anew: stop, drop the replication slot, remove the data directory (on Kafka: give the connector another \
-                 name and topic.prefix), start"
-            )))
-        })
+            let topic = topic.clone();
+            lost.push(Lost { topic, why });
+        }
+        Ok(lost)
+    }
+
+    /// What is written down of such topics holds no more; durable when this returns. What they held must be owed by then.
+    pub(crate) async fn forget(&self, lost: &[Lost]) -> Result<(), LogError> {
+        for Lost { topic, .. } in lost {
+            self.metadata.remove(OFFSETS_TOPIC, &self.key(topic)).await?;
+        }
+        Ok(())
+    }
+
+    fn key(&self, topic: &str) -> Vec<u8> {
+        let topic = topic.to_owned();
+        serde_json::to_vec(&(&self.connector, Named { topic })).expect("strings are JSON")
     }
 
     /// Writes a topic down, unless it is known, and tells to how many of its partitions it is filled; durable when this
@@ -89,14 +102,37 @@ impl FilledTopics {
         if known == Some(&life) {
             return Ok(partitions);
         }
-        let named = Named {
-            topic: topic.name.to_string(),
-        };
-        let key = serde_json::to_vec(&(&self.connector, &named)).expect("strings are JSON");
         let value = serde_json::to_vec(&life).expect("a string and a number are JSON");
-        self.metadata.put(OFFSETS_TOPIC, &key, &value).await?;
-        self.lives.insert(named.topic, life);
+        self.metadata.put(OFFSETS_TOPIC, &self.key(&topic.name), &value).await?;
+        self.lives.insert(topic.name.to_string(), life);
         Ok(partitions)
+    }
+}
+
+/// A topic that was filled and is not there any more, or is another one now.
+pub(crate) struct Lost {
+    pub(crate) topic: String,
+    why: &'static str,
+}
+
+impl Lost {
+    /// Where nothing may read the tables again.
+    pub(crate) fn refusal(&self) -> LogError {
+        let Lost { topic, why } = self;
+        LogError::Invalid(format!(
+            "topic {topic} {why}: its rows would not come again by going on. Set snapshot.mode=when_needed to have the tables \
+             read again, or put it back from a backup of the data directory, or start anew: stop, drop the replication slot, \
+             remove the data directory (on Kafka: give the connector another name), start"
+        ))
+    }
+
+    /// Where it is mended.
+    pub(crate) fn tell(&self) {
+        let Lost { topic, why } = self;
+        tracing::warn!(
+            topic,
+            "the topic {why}: the tables are read again, as snapshot.mode asks"
+        );
     }
 }
 

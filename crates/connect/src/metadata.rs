@@ -61,6 +61,15 @@ impl MetadataTopics {
 
     /// Appends one record; it is durable when this returns.
     pub(crate) async fn put(&self, topic: &str, key: &[u8], value: &[u8]) -> Result<(), LogError> {
+        self.write(topic, key, Some(value)).await
+    }
+
+    /// Says that there is nothing under this key any more; durable when this returns.
+    pub(crate) async fn remove(&self, topic: &str, key: &[u8]) -> Result<(), LogError> {
+        self.write(topic, key, None).await
+    }
+
+    async fn write(&self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), LogError> {
         let mut kept = self.writing.lock().await;
         let partition = self.partition(topic)?;
         // One that fails, or whose writer gives up waiting, is not used again: it drops what has not left.
@@ -71,7 +80,7 @@ impl MetadataTopics {
         let record = NewRecord {
             timestamp_ms: now_ns() / 1_000_000,
             key: Some(key),
-            value: Some(value),
+            value,
             headers: &[],
         };
         appender.append(&partition, record)?;

@@ -467,6 +467,7 @@ impl Pipeline {
         state.mark = known.mark;
         state.generation = known.generation + 1;
         state.offsets.clone_from(&known.offsets);
+        state.reads_owed |= known.reads_owed;
         self.beginning = state.clone();
     }
 

@@ -1,19 +1,18 @@
 //! Carries the snapshot into the log: all rows of all captured tables, shown to readers when all of them are durable.
 //!
 //! A replay of a snapshot would not yield the same rows, so nothing of it is visible before its end: one transaction,
-//! however large, on disk as it goes. A first snapshot that was cut off leaves topics that nobody saw; they are removed
-//! before the next attempt, which begins anew with another slot. What the log held before a later snapshot stays.
+//! however large, on disk as it goes. Where the log cannot hide it (Kafka without transactions) the next attempt repeats its
+//! rows, behind those of the first. What the log holds stays; which of its rows the tables have no more is told (decision 18).
 
 use std::sync::Arc;
 
 use rowcast_event::{EncodedRecord, Table, TransactionMark};
-use rowcast_log::{Log, LogError, Visibility};
+use rowcast_log::{LogError, Visibility};
 use rowcast_postgres::{ConnectorConfig, SnapshotEvent, SnapshotReader};
 use tokio::sync::watch;
 
 use crate::{
-    ConnectorError, ConnectorState, pipeline::Pipeline, state::StateStore, status::StatusSender, stop::told_to_stop,
-    vanished::Vanished,
+    ConnectorError, ConnectorState, pipeline::Pipeline, status::StatusSender, stop::told_to_stop, vanished::Vanished,
 };
 
 /// Encoded bytes between two hand-overs of snapshot rows to the operating system.
@@ -22,13 +21,16 @@ const FLUSH_BYTES: usize = 1024 * 1024;
 /// Rows between two updates of the visible progress.
 const PROGRESS_ROWS: u64 = 10_000;
 
-/// What lies between the log's last record and the snapshot.
+/// What the log has of the tables when the snapshot begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Before {
-    /// No change of the tables: they are new to the log, or were followed up to the snapshot's moment.
-    Nothing,
-    /// Changes that nobody knows: rows may have gone without a word.
+    /// Every change up to the snapshot's moment.
+    AllChanges,
+    /// What the connector filled until changes were lost: rows may have gone without a word.
     Gap,
+    /// Nothing of this history, but perhaps an older one's rows, another program's, or those of a first snapshot of ours that
+    /// was cut off.
+    Anything,
 }
 
 /// Reads the snapshot to its end. Everything is durable and visible when this returns; `false`: `stop` came first.
@@ -41,8 +43,8 @@ pub(crate) async fn carry(
     stop: &mut watch::Receiver<bool>,
 ) -> Result<bool, ConnectorError> {
     let mut rows = 0;
-    let mut tables: Vec<Arc<Table>> = Vec::new();
-    let mut vanished = (before == Before::Gap).then(Vanished::default);
+    let mut table: Option<Arc<Table>> = None;
+    let mut vanished = Vanished::of(config);
     loop {
         let event = tokio::select! {
             biased;
@@ -53,17 +55,14 @@ pub(crate) async fn carry(
             SnapshotEvent::Table(next) => {
                 pipeline.route(next.clone()).await?;
                 pipeline.publish_schema(next.description.oid).await?;
-                tables.push(next);
+                find_out(&next, before, &mut vanished, pipeline, config)?;
+                table = Some(next);
             }
             SnapshotEvent::Row(change) => {
-                let table = tables.last().expect("a snapshot names the table before its rows");
+                let table = table.as_ref().expect("a snapshot names the table before its rows");
                 pipeline.append(table, &change).await?;
-                if let Some(vanished) = &mut vanished {
-                    let topic = &table.topic;
-                    let met =
-                        |record: EncodedRecord<'_>| record.key.into_iter().for_each(|key| vanished.met(topic, key));
-                    pipeline.encoded().for_each(met);
-                }
+                let met = |record: EncodedRecord<'_>| vanished.met(&table.topic, record.key);
+                pipeline.encoded().for_each(met);
                 rows += 1;
                 pipeline.count_snapshot_row();
                 if !goes_on(pipeline, stop).await? {
@@ -74,9 +73,7 @@ pub(crate) async fn carry(
                 }
             }
             SnapshotEvent::End(mark) => {
-                if let Some(vanished) = &vanished
-                    && !bury(vanished, &tables, pipeline, config, mark, stop).await?
-                {
+                if !bury(&vanished, pipeline, config, mark, stop).await? {
                     return Ok(false);
                 }
                 pipeline.commit(mark)?;
@@ -104,27 +101,53 @@ async fn goes_on(pipeline: &mut Pipeline, stop: &mut watch::Receiver<bool>) -> R
     Ok(true)
 }
 
-/// Writes a tombstone for each row that the log has and the tables have not. A table of which only a part was read tells
-/// nothing of the rest. `false`: `stop` came first.
+/// Decides whether the table's topic is searched for rows that have gone. A table of which only a part is read tells nothing
+/// of the rest, and a row without a key cannot be named.
+fn find_out(
+    table: &Arc<Table>,
+    before: Before,
+    vanished: &mut Vanished,
+    pipeline: &Pipeline,
+    config: &ConnectorConfig,
+) -> Result<(), LogError> {
+    if before == Before::AllChanges || !pipeline.holds_records(table)? {
+        return Ok(());
+    }
+    let description = &table.description;
+    match (description.key.is_empty(), before) {
+        // Nobody has a history with what a first snapshot left, and there it can be removed only.
+        (true, Before::Anything) => return pipeline.empty_own(table),
+        (true, _) => return Ok(()),
+        (false, _) => {}
+    }
+    let is_whole = config
+        .snapshot
+        .statement(&description.schema, &description.table)
+        .is_none();
+    if is_whole {
+        vanished.search(table.topic.clone(), description.oid);
+    }
+    if before == Before::Anything {
+        tracing::info!(
+            topic = &*table.topic,
+            "the topic holds records of before; a row of them that the table has no more gets a tombstone"
+        );
+    }
+    Ok(())
+}
+
+/// Writes a tombstone for each row that the log has and the tables have not. `false`: `stop` came first.
 async fn bury(
     vanished: &Vanished,
-    tables: &[Arc<Table>],
     pipeline: &mut Pipeline,
     config: &ConnectorConfig,
     mark: TransactionMark,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<bool, ConnectorError> {
     let log = pipeline.log();
-    let read_whole = |table: &&Arc<Table>| {
-        let description = &table.description;
-        config
-            .snapshot
-            .statement(&description.schema, &description.table)
-            .is_none()
-    };
-    for table in tables.iter().filter(read_whole) {
+    for (topic, oid) in vanished.searched() {
         let mut gone = 0;
-        for partition in pipeline.partitions(table.description.oid) {
+        for partition in pipeline.partitions(*oid) {
             let keys = vanished.find(&*log, &partition)?;
             gone += keys.len();
             if !config.tombstones_on_delete || config.skipped_operations.delete {
@@ -138,7 +161,7 @@ async fn bury(
             }
         }
         if gone > 0 {
-            tell_gone(&table.topic, gone, config);
+            tell_gone(topic, gone, config);
         }
     }
     Ok(true)
@@ -158,12 +181,4 @@ fn tell_gone(topic: &str, rows: usize, config: &ConnectorConfig) {
              skipped.operations forbids the tombstones that would say so"
         ),
     }
-}
-
-/// Removes what an unfinished snapshot left. Nobody has seen it.
-pub(crate) fn discard(log: &dyn Log, store: &StateStore) -> Result<(), LogError> {
-    for topic in store.topics()? {
-        log.empty_topic(&topic.name)?;
-    }
-    Ok(())
 }

@@ -14,7 +14,7 @@ use rowcast_log::{Log, LogError, TopicInfo, TopicPartition};
 use rowcast_postgres::{ConnectorConfig, Published, Resume, ServerIdentity};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::metadata::MetadataTopics;
+use crate::{filled::Lost, metadata::MetadataTopics};
 
 /// The internal topic.
 pub(crate) const OFFSETS_TOPIC: &str = "__rowcast_offsets";
@@ -33,13 +33,21 @@ pub(crate) struct State {
     #[serde(default)]
     pub(crate) generation: u64,
     /// On a log whose memory is its records: by topic, the offset in each partition behind which all records lie that were
-    /// not confirmed.
+    /// not confirmed. At the beginning: where the records end that are of an earlier history, in topics that have such.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) offsets: BTreeMap<String, Vec<u64>>,
     /// What was whole last, as of `confirmed`: the commit before the first transaction that the server sends next. On a log
     /// whose memory is this record also what it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mark: Option<Mark>,
+    /// A topic was lost, and what it held comes from nowhere but the tables: they are read before anything else goes on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) reads_owed: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde lends what it asks about")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl State {
@@ -54,6 +62,15 @@ impl State {
             generation: 0,
             offsets: BTreeMap::new(),
             mark: None,
+            reads_owed: false,
+        }
+    }
+
+    /// What is known of these topics is true no more, and their rows must come again.
+    pub(crate) fn owe(&mut self, lost: &[Lost]) {
+        for lost in lost {
+            self.offsets.remove(&lost.topic);
+            self.reads_owed = true;
         }
     }
 
@@ -232,6 +249,21 @@ impl StateStore {
         let mut topics = self.log().find_topics()?;
         topics.retain(|topic| under_prefix(&topic.name));
         Ok(topics)
+    }
+
+    /// Where the records in this connector's topics end, in those that have any.
+    pub(crate) fn ends(&self) -> Result<BTreeMap<String, Vec<u64>>, LogError> {
+        let mut ends = BTreeMap::new();
+        for topic in self.topics()? {
+            let mut of_topic = Vec::new();
+            for partition in topic.all() {
+                of_topic.push(self.log().end(&partition)?.borrow().0);
+            }
+            if of_topic.iter().any(|end| *end > 0) {
+                ends.insert(topic.name.to_string(), of_topic);
+            }
+        }
+        Ok(ends)
     }
 
     /// What the source must know of the log before it may go on.

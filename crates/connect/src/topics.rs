@@ -68,8 +68,8 @@ impl Topics {
                 partitions = topic.partitions,
                 filled,
                 "the topic was given more partitions while it is filled; rows go on to the first {filled}, or changes of one \
-                 key would lie in two partitions and lose their order. To use all, start anew: stop, drop the replication \
-                 slot, delete the topic and make it with as many partitions as it shall have, start"
+                 key would lie in two partitions and lose their order. To use all: stop, delete the topic and make it with as \
+                 many partitions as it shall have, set snapshot.mode=when_needed, start"
             );
             topic.partitions = filled;
         }

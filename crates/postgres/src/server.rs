@@ -118,7 +118,8 @@ pub(crate) async fn check_history(
     if known.system_identifier != server.identity.system_identifier {
         return Err(SourceError::Refused(format!(
             "this is another PostgreSQL cluster: system identifier {}, but the log was filled from {}; point \
-             database.hostname at the old one, or start with a new data directory and a new slot",
+             database.hostname at the old one, or start with a new data directory (on Kafka: with another connector name) and a new \
+             slot",
             server.identity.system_identifier, known.system_identifier
         )));
     }
@@ -144,7 +145,7 @@ pub(crate) async fn check_history(
 
 /// What helps when log and server have parted.
 pub(crate) const NEW_SNAPSHOT: &str = "take a new snapshot: drop the replication slot and start with a new data directory (on Kafka: with another connector \
-     name and topic.prefix)";
+     name)";
 
 /// The server may have been promoted since: fine, as long as its new timeline began after what the log holds.
 async fn check_timelines(

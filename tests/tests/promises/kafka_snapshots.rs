@@ -121,7 +121,7 @@ async fn everything_is_confirmed(database: &Client) -> Result<()> {
 }
 
 /// All of a topic, once there is a record with the key.
-async fn records_until(kafka: &Kafka, table: &str, key: &str) -> Result<Vec<Record>> {
+pub(crate) async fn records_until(kafka: &Kafka, table: &str, key: &str) -> Result<Vec<Record>> {
     let is_last = |record: &Record| record.key.as_deref() == Some(key.as_bytes());
     kafka
         .topics()
@@ -177,7 +177,7 @@ async fn when_needed(exactly_once_support: &str) -> Result<()> {
 }
 
 /// `r1 c2 d1 -1`: each record's operation and its key, `-` for a tombstone.
-fn story(records: &[Record]) -> Result<Vec<String>> {
+pub(crate) fn story(records: &[Record]) -> Result<Vec<String>> {
     let told = records
         .iter()
         .map(|record| told(record.key.as_deref(), record.value.as_deref()));

@@ -14,6 +14,7 @@ mod filter;
 mod identity;
 mod idle;
 mod kafka;
+mod kafka_anew;
 mod kafka_away;
 mod kafka_foreign;
 mod kafka_kit;

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use rowcast_tests::{
     client::Follower,
+    oracle,
     postgres::{Postgres, Version},
     process::{Rowcast, SLOT},
     until, workload,
@@ -80,6 +81,49 @@ async fn a_topic_that_was_moved_aside_is_refused_until_it_is_back() -> Result<()
     std::fs::rename(&aside, &folder)?;
     rowcast.start_ready().await?;
     Follower::start(rowcast.address(), "ledger", true).row(1).await
+}
+
+/// Each way out that the refusals of lost topics name ends with the table, also for who watches all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_lost_of_the_log_comes_again_by_each_way_out() -> Result<()> {
+    let (read_again, begin_anew, state_lost) = (0, 1, 2);
+    for case in [read_again, begin_anew, state_lost] {
+        let (_postgres, mut rowcast, database) = stopped_after_one_row(Version::Installed, &[]).await?;
+        rowcast.start_ready().await?;
+        let follower = Follower::start(rowcast.address(), "ledger", true);
+        follower.row(1).await?;
+        rowcast.terminate().await?;
+        let (lost, refusal) = match case == state_lost {
+            true => ("__rowcast_offsets-0", "drop it and start anew"),
+            false => ("shop.public.ledger-0", "snapshot.mode=when_needed"),
+        };
+        std::fs::remove_dir_all(rowcast.data_dir().join(lost))?;
+        let changes = "DELETE FROM ledger; INSERT INTO ledger VALUES (2, 1, 1, 'later')";
+        database.batch_execute(changes).await?;
+        rowcast.start().await?;
+        rowcast.refused(|reason| reason.contains(refusal)).await?;
+        rowcast.terminate().await?;
+        match case == read_again {
+            true => rowcast.set("snapshot.mode", "when_needed"),
+            false => drop_slot(&database).await?,
+        }
+        if case == begin_anew {
+            std::fs::remove_dir_all(rowcast.data_dir())?;
+        }
+        rowcast.start_ready().await?;
+        let insert = "INSERT INTO ledger VALUES (3, 1, 1, 'last')";
+        database.batch_execute(insert).await?;
+        let table = oracle::select(&database, "ledger").await?;
+        let late = Follower::start(rowcast.address(), "ledger", true);
+        for follower in [&follower, &late] {
+            follower.until("the table", |seen| seen.rows == table).await?;
+        }
+        // Nothing is amiss any more.
+        rowcast.terminate().await?;
+        rowcast.set("snapshot.mode", "initial");
+        rowcast.start_ready().await?;
+    }
+    Ok(())
 }
 
 /// T21.

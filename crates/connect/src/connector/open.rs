@@ -1,8 +1,9 @@
 //! What is done before changes flow: what is known is read, the source is checked, and the tables are read if they must be.
 //!
-//! A snapshot comes in three ways. A first one fills new topics, under the slot's own snapshot. One after a gap (the slot had
-//! gone) is added to what the log holds, and says which rows have gone. One that is only asked for (`snapshot.mode=always`)
-//! comes after all changes up to its moment, so that the log stays a history without a gap (decision 18).
+//! A snapshot comes in three ways. A first one comes under the slot's own snapshot, into topics that are new, or hold what
+//! somebody else or an earlier history of the connector left. One after a gap (the slot had gone) is added to what the log
+//! holds. Both say which rows have gone. One that is only asked for (`snapshot.mode=always`, or a topic was lost) comes after
+//! all changes up to its moment, so that the log stays a history without a gap (decision 18).
 
 use rowcast_postgres::{Found, Opened, Resume, SnapshotReader, Source, SourceError, Stream};
 
@@ -10,7 +11,7 @@ use super::Connector;
 use crate::{
     ConnectorError, ConnectorState,
     clock::run_id,
-    filled::FilledTopics,
+    filled::{FilledTopics, Lost},
     pipeline::Pipeline,
     snapshot::{self, Before},
     state::{State, StateStore},
@@ -37,15 +38,17 @@ impl Connector {
         let known = store.load()?;
         let is_done = known.as_ref().is_some_and(|state| state.snapshot_done);
         let mode = self.config.snapshot.mode;
+        let lost = if is_done { self.lost()? } else { Vec::new() };
+        if let Some(lost) = lost.first().filter(|_| !mode.reads_after_a_gap()) {
+            return Err(lost.refusal().into());
+        }
         let reads_again = is_done && self.is_first_open && mode.reads_at_every_start();
         if (!is_done && mode.reads() || reads_again) && !self.delay().await {
             return Ok(Step::Stop);
         }
-        if is_done {
-            FilledTopics::load(self.metadata.clone(), &self.config)?.check(self.metadata.log())?;
-        }
         if !mode.streams() {
-            return match is_done && !reads_again {
+            let is_owed = known.as_ref().is_some_and(|state| state.reads_owed) || !lost.is_empty();
+            return match is_done && !reads_again && !is_owed {
                 true => Ok(Step::Idle),
                 false => Box::pin(self.read_only(known, pipeline, store)).await,
             };
@@ -73,12 +76,11 @@ impl Connector {
         let state = self.state_of(&found, &before, &resume);
         self.tell_unmatched(found.unmatched);
         match opened {
-            Opened::Stream(stream) if reads_again => {
-                let (state, stream) = self.opened_stream(before, state, stream, pipeline, store).await?;
-                Box::pin(self.read_again((&resume, &run_id), state, stream, pipeline, store)).await
-            }
             Opened::Stream(stream) => {
                 let (state, stream) = self.opened_stream(before, state, stream, pipeline, store).await?;
+                if reads_again || state.reads_owed {
+                    return Box::pin(self.read_again((&resume, &run_id), state, stream, pipeline, store)).await;
+                }
                 self.is_first_open = false;
                 Ok(Step::Stream(state, Box::new(stream)))
             }
@@ -94,8 +96,24 @@ impl Connector {
             generation: before.generation,
             offsets: before.offsets.clone(),
             mark: before.mark,
+            reads_owed: before.reads_owed,
             ..State::beginning(&found.server, &self.config.slot_name)
         }
+    }
+
+    /// Topics that were filled and are not there any more, or are others.
+    fn lost(&self) -> Result<Vec<Lost>, ConnectorError> {
+        let filled = FilledTopics::load(self.metadata.clone(), &self.config)?;
+        Ok(filled.lost(self.metadata.log())?)
+    }
+
+    /// No start after this one asks for topics that are lost: what they held is owed, or of a history that is over.
+    async fn forget(&self, lost: &[Lost]) -> Result<(), ConnectorError> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let filled = FilledTopics::load(self.metadata.clone(), &self.config)?;
+        Ok(filled.forget(lost).await?)
     }
 
     /// `snapshot.delay.ms`, once. False: told to stop.
@@ -122,6 +140,8 @@ impl Connector {
         if known.is_some() {
             return Ok(known);
         }
+        // Before anybody of ours writes: see `State::offsets`.
+        let ends = store.ends()?;
         let resume = store.resume(None)?;
         let server = tokio::select! {
             biased;
@@ -129,7 +149,8 @@ impl Connector {
             server = Source::would_create(&self.config, &resume) => server?,
         };
         let server = server.expect("without a state, a slot that exists is refused and any other is created");
-        let state = State::beginning(&server, &self.config.slot_name);
+        let mut state = State::beginning(&server, &self.config.slot_name);
+        state.offsets = ends;
         store.save(&state).await?;
         Ok(Some(state))
     }
@@ -154,6 +175,14 @@ impl Connector {
         store: &StateStore,
     ) -> Result<(State, Stream), ConnectorError> {
         state.confirmed = state.confirmed.max(stream.confirmed_flush().0);
+        // Now that the slot is ours nobody else fills them again.
+        let lost = self.lost()?;
+        let owed = if before.snapshot_done { &lost[..] } else { &[] };
+        if !owed.is_empty() {
+            owed.iter().for_each(Lost::tell);
+            state.owe(owed);
+            *pipeline = None;
+        }
         let pipeline = match pipeline {
             Some(pipeline) => pipeline,
             none => none.insert(self.pipeline(&state)?),
@@ -161,18 +190,21 @@ impl Connector {
         if pipeline.must_begin_anew() {
             // Only now, with the slot ours and other writers fenced, does nobody else go on with it.
             before = store.load()?.unwrap_or(before);
-            pipeline.begin_after(&before, &mut state);
+            let mut known = before.clone();
+            known.owe(owed);
+            pipeline.begin_after(&known, &mut state);
         }
         if before != state {
             store.save(&state).await?;
         }
+        self.forget(&lost).await?;
         Ok((state, stream))
     }
 
     /// The slot is new: its snapshot comes first, or after a gap.
     async fn read_first(
         &mut self,
-        before: State,
+        mut before: State,
         mut state: State,
         reader: SnapshotReader,
         pipeline: &mut Option<Pipeline>,
@@ -180,19 +212,25 @@ impl Connector {
     ) -> Result<Step, ConnectorError> {
         // Whoever still has the topics' partitions gives them back first.
         *pipeline = None;
-        let gap = match before.snapshot_done {
-            true => {
-                // What an older capture may yet write down is not of this history.
-                state.generation += 1;
-                Before::Gap
-            }
+        if before.snapshot_done {
+            // What an older capture may yet write down is not of this history.
+            state.generation += 1;
+            let lost = self.lost()?;
+            lost.iter().for_each(Lost::tell);
+            state.owe(&lost);
+            before.owe(&lost);
+            store.save(&before).await?;
+        }
+        let open = pipeline.insert(self.pipeline(&before)?);
+        let unknown = match before.snapshot_done {
+            true => Before::Gap,
             false => {
-                snapshot::discard(self.metadata.log(), store)?;
-                Before::Nothing
+                open.discard(store)?;
+                Before::Anything
             }
         };
-        *pipeline = Some(self.pipeline(&before)?);
-        let Some((state, reader)) = self.carry(reader, gap, state, pipeline, store).await? else {
+        self.forget(&self.lost()?).await?;
+        let Some((state, reader)) = self.carry(reader, unknown, state, pipeline, store).await? else {
             return Ok(Step::Stop);
         };
         Ok(match reader.into_stream().await? {
@@ -221,7 +259,7 @@ impl Connector {
         let Some(mut stream) = open.stream(stream, store, &mut state, &mut self.stop).await? else {
             return Ok(Step::Stop);
         };
-        match self.carry(reader, Before::Nothing, state, pipeline, store).await? {
+        match self.carry(reader, Before::AllChanges, state, pipeline, store).await? {
             Some((state, reader)) => {
                 stream.go_on_after(reader.mark());
                 Ok(Step::Stream(state, Box::new(stream)))
@@ -246,7 +284,13 @@ impl Connector {
             () = told_to_stop(&mut self.stop) => return Ok(Step::Stop),
             opened = Source::read_only(&self.config, &resume, &run_id) => opened?,
         };
-        let before = known.unwrap_or_else(|| State::beginning(&found.server, &self.config.slot_name));
+        let before = match known {
+            Some(known) => known,
+            None => State {
+                offsets: store.ends()?,
+                ..State::beginning(&found.server, &self.config.slot_name)
+            },
+        };
         let state = self.state_of(&found, &before, &resume);
         self.tell_unmatched(found.unmatched);
         self.read_first(before, state, reader, pipeline, store).await
@@ -274,7 +318,7 @@ impl Connector {
                 return Err(error);
             }
         }
-        state.snapshot_done = true;
+        (state.snapshot_done, state.reads_owed) = (true, false);
         state.confirmed = reader.consistent_point().0;
         state.ended(reader.mark());
         open.note_ends(&mut state).await?;

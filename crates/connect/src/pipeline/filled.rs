@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use rowcast_event::{EncodedRecords, Lsn, Origin, TransactionMark};
+use rowcast_event::{EncodedRecords, Lsn, Origin, Table, TransactionMark};
 use rowcast_log::{Appender, LogError, Memory, NewRecord, Offset, TopicPartition, partition_of};
 
 use super::Pipeline;
 use crate::{
     held::Held,
     parts,
-    state::{State, last_mark},
+    state::{State, StateStore, last_mark},
     under_way::{Of, UnderWay},
 };
 
@@ -129,6 +129,34 @@ impl Pipeline {
                 Held::with_parts(confirmed, parts)
             }
         })
+    }
+
+    /// Removes what an unfinished first snapshot left on our own files, where a topic goes as a whole: nobody has seen it, and
+    /// who has seen older things is told to begin anew.
+    pub(crate) fn discard(&self, store: &StateStore) -> Result<(), LogError> {
+        if self.memory != Memory::Position {
+            return Ok(());
+        }
+        let topics = store.topics()?;
+        topics.iter().try_for_each(|topic| self.log.empty_topic(&topic.name))
+    }
+
+    /// Whether a table's topic has records.
+    pub(crate) fn holds_records(&self, table: &Table) -> Result<bool, LogError> {
+        for partition in &self.filled[&table.topic].partitions {
+            if *self.log.end(partition)?.borrow() > self.log.earliest(partition)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes what a table's topic has, as far as the log can, unless it had some of it before this connector began.
+    pub(crate) fn empty_own(&self, table: &Table) -> Result<(), LogError> {
+        match self.beginning.offsets.contains_key(&*table.topic) {
+            true => Ok(()),
+            false => self.log.empty_topic(&table.topic),
+        }
     }
 
     /// After a snapshot: everything so far lies below these offsets.
