@@ -61,9 +61,10 @@ pub async fn run(
         (gateway, served)
     });
     let capture = written.clone().map(|log| Capture::start(log, configs, &mut registry));
-    let mut readiness = Readiness::new(written, capture.as_ref().map(Capture::statuses).unwrap_or_default());
+    let statuses = capture.as_ref().map(Capture::statuses).unwrap_or_default();
+    let mut readiness = Readiness::new(written, statuses.clone());
     if let Some((gateway, served)) = &gateway {
-        readiness.wait_for(Views::follow(served, gateway.clone()));
+        readiness.wait_for(Views::follow(served, gateway.clone(), statuses));
     }
     let readiness = Arc::new(readiness);
     let operator = operator::serve(doors.operators, Arc::new(registry), readiness.clone(), stop.clone());

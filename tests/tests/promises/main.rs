@@ -16,6 +16,7 @@ mod idle;
 mod kafka;
 mod kafka_away;
 mod kafka_foreign;
+mod kafka_gateway;
 mod kafka_kit;
 mod kafka_life;
 mod kafka_refusals;
