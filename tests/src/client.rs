@@ -241,8 +241,8 @@ async fn follow_once(
         return Ok(());
     }
     while let Some(message) = connection.next().await? {
-        if message["code"] == "unknown_topic" {
-            // The connector has not made it yet: a page would ask again, too.
+        if message["code"] == "not_ready" || message["code"] == "unknown_topic" {
+            // Nobody has made it yet, or nobody knows: a page would ask again, too.
             return Ok(());
         }
         seen.lock().expect("nobody panics while holding it").take(&message)?;

@@ -48,6 +48,10 @@ export class FakeGateway {
   rows = new Map();
   sessions = new Set();
   topics = [SCHEMA.topic];
+  /** Names of the columns that the schema tells; null for all. */
+  columns = null;
+  /** Says why it knows no topic yet, if it does not. */
+  starting = null;
   #lsn = 1;
   #lastId = 0;
   #server = null;
@@ -125,6 +129,16 @@ export class FakeGateway {
     for (const session of this.sessions) if (session.subscribed) session.send(text);
   }
 
+  /** Tells everybody that the source is away, or there again. */
+  away(isAway) {
+    const message = isAway ? { type: "stale", sub: 1, since_ms: Date.now() } : { type: "fresh", sub: 1 };
+    for (const session of this.sessions) if (session.subscribed) session.send(JSON.stringify(message));
+  }
+
+  schema() {
+    return { ...SCHEMA, columns: SCHEMA.columns.filter(({ name }) => this.columns?.includes(name) ?? true) };
+  }
+
   cursor() {
     return `fake-${this.#lsn}`;
   }
@@ -135,10 +149,11 @@ export class FakeGateway {
       session.subscribed = false;
       return session.send(JSON.stringify({ type: "unsubscribed", sub: message.sub }));
     }
+    if (this.starting) return session.send(JSON.stringify({ type: "error", code: "not_ready", message: this.starting, ref: message.ref }));
     if (!this.topics.includes(message.topic)) {
       return session.send(JSON.stringify({ type: "error", code: "unknown_topic", message: `there is no topic ${message.topic}`, ref: message.ref }));
     }
-    session.send(JSON.stringify({ type: "subscribed", sub: 1, topic: message.topic, ref: message.ref, schema: SCHEMA }));
+    session.send(JSON.stringify({ type: "subscribed", sub: 1, topic: message.topic, ref: message.ref, schema: this.schema() }));
     if (message.cursor !== null && message.cursor !== this.cursor()) {
       session.send(JSON.stringify({ type: "reset", sub: 1, reason: "expired", message: "the cursor is older than what the log keeps" }));
     }
@@ -152,6 +167,10 @@ export class FakeGateway {
 
   async #serve(request, response) {
     const { pathname } = new URL(request.url, "http://x");
+    if (pathname === "/topics.json" && this.starting) {
+      response.writeHead(503, { "content-type": "application/json", "retry-after": "2" });
+      return response.end(JSON.stringify({ error: this.starting }));
+    }
     if (pathname === "/topics.json") {
       response.writeHead(200, { "content-type": "application/json" });
       return response.end(JSON.stringify({ topics: this.topics }));

@@ -158,7 +158,10 @@ impl Conversation {
             return Err(refuse(ErrorCode::TooManySubscriptions, message));
         }
         let topic = gateway.topic(&subscribe.topic);
-        let topic = topic.ok_or_else(|| refuse(ErrorCode::UnknownTopic, unknown_topic(&subscribe.topic)))?;
+        let topic = topic.ok_or_else(|| {
+            let missing = gateway.missing(&subscribe.topic);
+            refuse(missing.code(), missing.sentence(&subscribe.topic))
+        })?;
         let sub = topic.feed(Format::V1).voice.sub;
         if self.subscriptions.iter().any(|subscription| subscription.sub() == sub) {
             let message = format!("this connection has this subscription already, as number {sub}");
@@ -246,9 +249,4 @@ pub(crate) fn start_of(topic: &Topic, snapshot: bool, cursor: Option<&str>) -> R
         Err(CursorError::OtherEpoch) => Ok(Start::Anew(ResetReason::OtherEpoch)),
         Err(error) => Err(error),
     }
-}
-
-pub(crate) fn unknown_topic(topic: &str) -> String {
-    let topic: String = topic.chars().take(249).collect();
-    format!("there is no topic {topic:?}; its name is the connector's topic.prefix, the schema and the table")
 }

@@ -47,6 +47,9 @@ const HEADERS_MAX: usize = 64;
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// Seconds after which a topic that is not known yet may be asked for again: a gateway that begins takes about so long.
+const NOT_YET_SECONDS: &str = "2";
+
 type Body = Either<Full<Bytes>, EventStream>;
 
 /// See [`Gateway::serve`].
@@ -230,6 +233,9 @@ fn refusal(refused: Refused) -> Response<Body> {
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
+    if refused.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static(NOT_YET_SECONDS));
+    }
     if refused.status == StatusCode::UPGRADE_REQUIRED {
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -14,7 +14,7 @@ use std::{
     collections::HashMap,
     fmt, io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
@@ -40,6 +40,7 @@ mod json;
 mod key_changes;
 mod keys;
 mod metrics;
+mod missing;
 mod options;
 mod placed;
 mod produced;
@@ -74,6 +75,7 @@ use crate::{
     door::Place,
     frame::DecoderLimits,
     frames::Frames,
+    missing::Missing,
     readers::Readers,
     registry::Registry,
     schemas::Schemas,
@@ -91,6 +93,8 @@ pub struct Gateway {
     readers: Readers,
     connections: AtomicUsize,
     draining: AtomicBool,
+    /// True once the log holds what it is to be served for; see [`Gateway::expect_topics`].
+    topics_known: OnceLock<watch::Receiver<bool>>,
     /// Followers, the sweeper, the watch for topics: they end with the gateway.
     tasks: Mutex<Vec<AbortHandle>>,
 }
@@ -126,6 +130,7 @@ impl Gateway {
             topics: Mutex::default(),
             connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            topics_known: OnceLock::new(),
             tasks: Mutex::default(),
             options,
             metrics,
@@ -147,6 +152,12 @@ impl Gateway {
             }
         });
         gateway
+    }
+
+    /// Until `known` says true, topics may be there that the log does not show yet: clients that ask for one are told to
+    /// ask again, and not that there is none. Said once, before [`Gateway::serve`]; without it the log shows all there are.
+    pub fn expect_topics(&self, known: watch::Receiver<bool>) {
+        let _ = self.topics_known.set(known);
     }
 
     /// Waits until the views of all topics that exist now are complete.
@@ -216,6 +227,15 @@ impl Gateway {
             self.registry.wake_all(Reason::Topics);
         }
         known(&self.topics.lock())
+    }
+
+    /// What there is to say of a topic that [`Gateway::topic`] does not give.
+    fn missing(&self, name: &str) -> Missing {
+        let is_known = self.topics_known.get().is_none_or(|known| *known.borrow());
+        match name.starts_with("__") || is_known && self.shared.log.away().is_none() {
+            true => Missing::Unknown,
+            false => Missing::NotYet,
+        }
     }
 
     /// Whether the log holds a topic of this name now.

@@ -22,9 +22,10 @@ use hyper::{
 
 use crate::{
     Gateway,
-    conversation::{start_of, unknown_topic},
+    conversation::start_of,
     encode::Format,
     handshake::{Refused, check_origin},
+    missing::Missing,
     registry::Registration,
     signal::{Reason, Signal},
     subscription::Subscription,
@@ -59,9 +60,15 @@ pub(crate) fn open(gateway: &Arc<Gateway>, request: &Parts) -> Result<(Response<
     }
     let asked = Asked::parse(request.uri.query().unwrap_or_default(), &request.headers)?;
     let topic = gateway.topic(&asked.topic);
-    let topic = topic.ok_or_else(|| Refused {
-        status: StatusCode::NOT_FOUND,
-        message: unknown_topic(&asked.topic),
+    let topic = topic.ok_or_else(|| {
+        let missing = gateway.missing(&asked.topic);
+        Refused {
+            status: match missing {
+                Missing::Unknown => StatusCode::NOT_FOUND,
+                Missing::NotYet => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            message: missing.sentence(&asked.topic),
+        }
     })?;
     let start = start_of(&topic, asked.snapshot, asked.cursor.as_deref());
     let start = start.map_err(|error| Refused {

@@ -18,6 +18,9 @@ const UNSYNCED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// In a copy's partition: the offset up to which it had to be copied to be complete for the first time.
 const COMPLETE: &str = "complete";
 
+/// In the first partition's copy of a topic that was copied because records named it.
+const NAMED: &str = "named";
+
 impl EmbeddedLog {
     /// Opens a directory, made if it is missing, of copies of the topics of the cluster that `origin` names. One that
     /// holds anything else is refused. `None`: that cluster cannot be asked yet who it is; see
@@ -55,6 +58,24 @@ impl EmbeddedLog {
             Some(partition.end().borrow().0 >= noted)
         };
         topic.all().iter().all(|id| was_complete(id) == Some(true))
+    }
+
+    /// Remembers that a topic is copied because records named it, for as long as its copy is there: those records may go.
+    pub fn note_named(&self, topic: &TopicInfo) -> Result<(), LogError> {
+        match topic.all().first() {
+            Some(first) => replace_file(
+                &*self.shared.storage,
+                &self.shared.partition(first)?.dir.join(NAMED),
+                b"",
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it was.
+    pub fn was_named(&self, topic: &TopicInfo) -> bool {
+        let first = topic.all().first().and_then(|first| self.shared.partition(first).ok());
+        first.is_some_and(|first| first.dir.join(NAMED).exists())
     }
 
     /// Makes the copy of a topic: one partition for each of `starts`, which are the offsets at which those that are not

@@ -146,7 +146,7 @@ impl Shared {
         }
         let opened = topic::read_metadata(&dir).and_then(|epoch| Ok((epoch, recovery::look(&dir, epoch)?)));
         let (epoch, found) = match opened {
-            Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(LogError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other?,
         };
         let mut topics = self.topics.write();

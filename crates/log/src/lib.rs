@@ -345,13 +345,13 @@ pub enum LogError {
     /// Another process holds the data directory.
     #[error("{0}")]
     Locked(String),
-    /// The operating system refused.
-    #[error("{what}: {source}")]
+    /// The operating system refused. The sentence holds the cause: as its source it would be told twice.
+    #[error("{what}: {cause}")]
     Io {
         /// What was tried, with the path.
         what: String,
         /// The cause.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The name, key, position or record is not one the log can hold.
     #[error("{0}")]

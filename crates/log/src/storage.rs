@@ -53,9 +53,9 @@ pub(crate) fn replace_file(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> 
 }
 
 /// The error for an operation on a path that the operating system refused.
-pub(crate) fn failed(what: &str, path: &Path, source: io::Error) -> LogError {
+pub(crate) fn failed(what: &str, path: &Path, cause: io::Error) -> LogError {
     LogError::Io {
         what: format!("cannot {what} {}", path.display()),
-        source,
+        cause,
     }
 }

@@ -81,9 +81,9 @@ impl Syncer {
             let shared = Arc::clone(&shared);
             move || run(&shared)
         });
-        let thread = thread.map_err(|source| LogError::Io {
+        let thread = thread.map_err(|cause| LogError::Io {
             what: "cannot start the sync thread".to_owned(),
-            source,
+            cause,
         })?;
         Ok(Syncer {
             shared,

@@ -193,13 +193,7 @@ impl<'a> Opening<'a> {
         let version = server::check_settings(&mut session).await?;
         let mut walsender = connect(&options, Purpose::Replication).await?;
         let server = server::identify(&mut walsender, version).await?;
-        tracing::info!(
-            version,
-            system_identifier = server.identity.system_identifier,
-            timeline = server.identity.timeline,
-            wal_end = %server.wal_flushed,
-            "connected to {options}"
-        );
+        tracing::debug!(version, "connected to {options}");
         let via_root = publication::via_root(&mut session, config).await?;
         Ok(Opening {
             via_root,
@@ -215,6 +209,18 @@ impl<'a> Opening<'a> {
             },
             server,
         })
+    }
+
+    /// Told once there is something to do: whoever stands by connects each second.
+    fn tell(&self) {
+        let identity = &self.server.identity;
+        tracing::info!(
+            version = self.server.version,
+            system_identifier = identity.system_identifier,
+            timeline = identity.timeline,
+            wal_end = %self.server.wal_flushed,
+            "connected to {}", self.options
+        );
     }
 
     /// Takes the turn, and holds server, slot and log against each other.
@@ -276,6 +282,7 @@ impl<'a> Opening<'a> {
                     slot::free(found)?;
                     this.keep_over_failover(found).await?;
                 }
+                this.tell();
                 Opened::Stream(this.into_stream(confirmed).await?)
             }
             Plan::Create { drop_first } => this.create(drop_first).await?,
@@ -429,6 +436,7 @@ impl<'a> Opening<'a> {
     }
 
     async fn create(mut self, drop_first: bool) -> Result<Opened, SourceError> {
+        self.tell();
         let name = &self.config.slot_name;
         if drop_first {
             tracing::info!(slot = name, "dropping the slot, of which nothing is to be kept");
@@ -472,6 +480,7 @@ impl<'a> Opening<'a> {
     }
 
     async fn read_only(mut self) -> Result<(Found, SnapshotReader), SourceError> {
+        self.tell();
         server::check_history(&mut self.walsender, &self.server, self.resume).await?;
         let tables = self.list().await?;
         let captured = self.captured(&tables, true)?;

@@ -49,6 +49,8 @@ words! {
         BadMessage = "bad_message",
         /// There is no such topic, or it is not public.
         UnknownTopic = "unknown_topic",
+        /// The server does not know yet whether there is such a topic, or waits for Kafka to say so; ask again a little later.
+        NotReady = "not_ready",
         /// The cursor is damaged, cut or not one of ours.
         BadCursor = "bad_cursor",
         /// A member that has its place in the protocol but is not supported yet.

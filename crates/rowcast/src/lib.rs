@@ -6,6 +6,7 @@ pub mod demo;
 pub mod files;
 pub mod health;
 mod logs;
+mod opening;
 pub mod operator;
 pub mod pages;
 pub mod ready;

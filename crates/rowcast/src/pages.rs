@@ -42,6 +42,9 @@ const SECURITY_HEADERS: &[(&str, &str)] = &[
 const NOT_BUILT: &str = "This rowcast was built without its pages. Run `cargo xtask demo`, or build them with \
      `npm ci && npm run build` in web/ and build rowcast again. The streams on /ws and /sse work.\n";
 
+/// Seconds after which topics that are not known yet may be asked for again.
+const TOPICS_AGAIN_SECONDS: &str = "2";
+
 /// Answers everything that is not a stream.
 pub struct PublicPages {
     log: Arc<dyn Log>,
@@ -74,6 +77,15 @@ impl PublicPages {
             .filter(|t| !t.name.starts_with("__"))
             .map(|t| t.name.to_string())
             .collect();
+        // "There are none" would be the last word on topics that nobody has heard of yet.
+        if names.is_empty()
+            && let Some(reason) = self.readiness.unknown_topics()
+        {
+            let mut answer = json(StatusCode::SERVICE_UNAVAILABLE, serde_json::json!({ "error": reason }));
+            let again = HeaderValue::from_static(TOPICS_AGAIN_SECONDS);
+            answer.headers_mut().insert(header::RETRY_AFTER, again);
+            return answer;
+        }
         json(StatusCode::OK, serde_json::json!({ "topics": names }))
     }
 }

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use rowcast_connect::ConnectorStatus;
+use rowcast_connect::{ConnectorState, ConnectorStatus};
 use rowcast_event::utc_date_time;
 use rowcast_gateway::Gateway;
 use rowcast_log::{Freshness, Log, TopicInfo};
@@ -66,6 +66,8 @@ pub(crate) struct Views {
     log: Arc<dyn Log>,
     awaited: Awaited,
     complete: watch::Receiver<bool>,
+    /// A topic that is not there does not exist; a topic of a connector here may come until its first snapshot is done.
+    topics_known: watch::Receiver<bool>,
 }
 
 impl Readiness {
@@ -98,6 +100,13 @@ impl Readiness {
         (body["ready"] == true, body)
     }
 
+    /// Why it is not known which topics are served, if it is not.
+    pub(crate) fn unknown_topics(&self) -> Option<String> {
+        let views = self.views.as_ref()?;
+        let reading = || "the tables are being read for the first time".to_owned();
+        (!*views.topics_known.borrow()).then(|| self.not_ready().unwrap_or_else(reading))
+    }
+
     /// Why this process is not ready, if it is not.
     fn not_ready(&self) -> Option<String> {
         let logs = self.written.iter().chain(self.views.iter().map(|views| &views.log));
@@ -116,19 +125,31 @@ impl Readiness {
 }
 
 impl Views {
-    /// Watches what a gateway reads, on the current runtime, until it is complete.
-    pub(crate) fn follow(served: &Served, gateway: Arc<Gateway>) -> Views {
+    /// Watches what a gateway reads, and the connectors that write to it here, on the current runtime, until it is complete.
+    pub(crate) fn follow(
+        served: &Served,
+        gateway: Arc<Gateway>,
+        connectors: Vec<watch::Receiver<ConnectorStatus>>,
+    ) -> Views {
         let (sender, complete) = watch::channel(false);
+        let (tell_known, topics_known) = watch::channel(false);
+        gateway.expect_topics(topics_known.clone());
         let views = Views {
             log: served.log.clone(),
             awaited: served.awaited.clone(),
             complete,
+            topics_known,
         };
         let (log, awaited) = (views.log.clone(), views.awaited.clone());
         tokio::spawn(async move {
             all_copied(&*log, &awaited).await;
             gateway.ready().await;
             sender.send_replace(true);
+            for mut connector in connectors {
+                // An error is a connector that has ended: what it has not made it will not make.
+                let _ = connector.wait_for(|status| has_made_its_topics(&status.state)).await;
+            }
+            tell_known.send_replace(true);
         });
         views
     }
@@ -163,6 +184,11 @@ impl Views {
         let since = |name: &str| self.log.freshness(name).borrow().stale_since_ms;
         topics.iter().filter_map(|topic| since(&topic.name)).min()
     }
+}
+
+/// Topics are made with the first records; after the snapshot only a new table brings one.
+fn has_made_its_topics(state: &ConnectorState) -> bool {
+    matches!(state, ConnectorState::Streaming | ConnectorState::Idle)
 }
 
 /// Waits until all that is awaited is there and copied.

@@ -3,18 +3,19 @@
 //! The order of the way down: no new clients and a "reconnect" to those that are here, then the connectors (their rows
 //! durable, their slots free), then the log.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
 use rowcast_gateway::Gateway;
-use tokio::{net::TcpListener, sync::watch};
+use rowcast_postgres::ConnectorConfig;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     capture::{self, Capture},
     files,
     logs::{self, Logs},
-    operator,
+    opening, operator,
     pages::PublicPages,
     ready::{Readiness, Views},
     serving::gateway_options,
@@ -31,9 +32,24 @@ pub async fn run(
 ) -> Result<()> {
     let configs = capture::read(if role.captures() { &settings.connectors } else { &[] })?;
     let files_max = files::raise_limit();
-    let logs = logs::open(role, &settings, &configs)?;
+    let mut opened = open_logs(role, &settings, &configs);
+    // What is wrong is usually found at once, and said before anybody is told that we are up.
+    let logs = match tokio::time::timeout(opening::QUICK, &mut opened).await {
+        Ok(opened) => Some(opened??),
+        Err(_) => None,
+    };
     let doors = Doors::open(role, &settings).await?;
     let addresses = doors.addresses()?;
+    started(&addresses);
+    addresses.log(role, &settings);
+    let logs = match logs {
+        Some(logs) => logs,
+        None => tokio::select! {
+            biased;
+            () = told_to_stop(&mut stop) => return Ok(()),
+            opened = doors.answer_until(&settings, opened) => opened??,
+        },
+    };
 
     let mut registry = Registry::default();
     logs.register(&mut registry);
@@ -45,15 +61,14 @@ pub async fn run(
         (gateway, served)
     });
     let capture = written.clone().map(|log| Capture::start(log, configs, &mut registry));
-    let mut readiness = Readiness::new(written, capture.as_ref().map(Capture::statuses).unwrap_or_default());
+    let statuses = capture.as_ref().map(Capture::statuses).unwrap_or_default();
+    let mut readiness = Readiness::new(written, statuses.clone());
     if let Some((gateway, served)) = &gateway {
-        readiness.wait_for(Views::follow(served, gateway.clone()));
+        readiness.wait_for(Views::follow(served, gateway.clone(), statuses));
     }
     let readiness = Arc::new(readiness);
     let operator = operator::serve(doors.operators, Arc::new(registry), readiness.clone(), stop.clone());
     tokio::spawn(operator);
-    started(&addresses);
-    addresses.log(role, &settings);
 
     match (gateway, doors.public) {
         (Some((gateway, served)), Some(public)) => {
@@ -67,6 +82,12 @@ pub async fn run(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Opens the logs on a thread that may block.
+fn open_logs(role: Role, settings: &Settings, configs: &[ConnectorConfig]) -> JoinHandle<Result<Logs>> {
+    let (settings, configs) = (settings.clone(), configs.to_vec());
+    tokio::task::spawn_blocking(move || logs::open(role, &settings, &configs))
 }
 
 /// Where the process listens.
@@ -104,6 +125,16 @@ impl Doors {
         };
         let operators = bind("metrics_listen", settings.metrics_listen).await?;
         Ok(Doors { public, operators })
+    }
+
+    /// Says at the listeners that the logs are still being opened.
+    async fn answer_until<T>(&self, settings: &Settings, opened: impl Future<Output = T>) -> T {
+        let why = match settings.kafka {
+            Some(_) => "waiting for Kafka, which has not answered yet",
+            None => "the log is being opened",
+        };
+        let public = self.public.as_ref().map(|listener| (listener, why));
+        opening::answer_until((&self.operators, why), public, opened).await
     }
 
     fn addresses(&self) -> Result<Addresses> {

@@ -244,16 +244,7 @@ fn topics_that_a_capture_writes_are_known_by_what_it_says_of_them() {
     let mut appender = writer.appender(&transactional()).unwrap();
     write_durably(&mut *appender, &partition("__rowcast_schemas"), &["a"]);
     write_durably(&mut *appender, &partition("a"), &["1"]);
-    let name_of: NameOf = Arc::new(|record: &Record<'_>| {
-        let value = record.value.map(<[u8]>::to_vec);
-        value.and_then(|value| String::from_utf8(value).ok())
-    });
-    let choice = TopicChoice {
-        names: Vec::new(),
-        internal: false,
-        known: Some(name_of),
-    };
-    let log = place.open_as(choice.clone(), None);
+    let log = place.open_as(by_name(), None);
     let mut changed = log.topics_changed();
     wait_for(&mut changed, |_| log.find_topic("a").unwrap().is_some());
     assert_eq!(texts(&*log, &partition("a"), 1), ["1"]);
@@ -268,8 +259,66 @@ fn topics_that_a_capture_writes_are_known_by_what_it_says_of_them() {
     assert_eq!(names, ["__rowcast_schemas", "a", "b"]);
     drop(log);
     // Known from the copy alone, before Kafka is asked.
-    let log = place.open_as(choice, None);
+    let log = place.open_as(by_name(), None);
     assert!(log.find_topic("a").unwrap().is_some() && log.find_topic("b").unwrap().is_some());
+}
+
+/// Records of the topic that names topics are the names alone here.
+fn by_name() -> TopicChoice {
+    let name_of: NameOf = Arc::new(|record: &Record<'_>| {
+        let value = record.value.map(<[u8]>::to_vec);
+        value.and_then(|value| String::from_utf8(value).ok())
+    });
+    TopicChoice {
+        names: Vec::new(),
+        internal: false,
+        known: Some(name_of),
+    }
+}
+
+/// Somebody deletes the topic that names topics, under a running gateway and under one that is started later.
+#[test]
+fn a_topic_of_names_that_is_deleted_and_made_again_names_topics_again() {
+    let place = Place::new();
+    let topics = place.broker.topics();
+    for topic in ["__rowcast_schemas", "a", "b"] {
+        place.run(topics.create(topic, 1, &[]));
+    }
+    place.run(topics.produce("__rowcast_schemas", &[value("a", 0)]));
+    place.run(topics.produce("a", &[value("1", 0)]));
+    let log = place.open_as(by_name(), None);
+    let mut changed = log.topics_changed();
+    wait_for(&mut changed, |_| log.find_topic("a").unwrap().is_some());
+    let followed = log.end(&partition("a")).unwrap();
+    let known = log.find_topic("a").unwrap().unwrap().epoch;
+
+    for (life, name) in ["b", "c", "d"].into_iter().enumerate() {
+        let before = log.find_topic("__rowcast_schemas").unwrap().unwrap().epoch;
+        place.run(topics.delete("__rowcast_schemas"));
+        if life > 0 {
+            // Looked at while it is not there.
+            wait_for(&mut changed, |_| log.find_topic("__rowcast_schemas").unwrap().is_none());
+            place.run(topics.create(name, 1, &[]));
+        }
+        place.run(topics.create("__rowcast_schemas", 1, &[]));
+        place.run(topics.produce("__rowcast_schemas", &[value(name, 0)]));
+        wait_for(&mut changed, |_| log.find_topic(name).unwrap().is_some());
+        let now = log.find_topic("__rowcast_schemas").unwrap().unwrap().epoch;
+        assert_ne!(now, before);
+        assert_eq!(log.find_topic("a").unwrap().unwrap().epoch, known);
+        assert!(
+            followed.has_changed().is_ok(),
+            "the copy of a topic that is there was lost"
+        );
+    }
+    drop(log);
+    let log = place.open_as(by_name(), None);
+    for name in ["a", "b", "c", "d"] {
+        assert!(
+            log.find_topic(name).unwrap().is_some(),
+            "{name} is not served after a restart"
+        );
+    }
 }
 
 /// Leaves out what repeats the record before it in its partition.

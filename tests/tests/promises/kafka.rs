@@ -12,7 +12,7 @@ use rowcast_tests::{
     postgres::{Postgres, Version},
     process::{Rowcast, topic},
     random::Random,
-    repetitions,
+    repetitions, until,
     workload::{self, Load, TABLES},
 };
 use serde_json::Value;
@@ -137,8 +137,17 @@ async fn a_capture_that_stands_by_takes_over() -> Result<()> {
     first.start_ready().await?;
     first.logged(|line| line.contains("\"streaming\"")).await?;
     let mut second = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
+    second.argument("--log-level");
+    second.argument("info,rowcast_postgres::source=debug");
     second.start().await?;
     second.unready(|reason| reason.contains("in use by")).await?;
+    // It looks again each second, for days maybe: that is nothing to tell an operator.
+    until("it to look again and again", || async {
+        Ok((connections(&second, "").len() >= 4).then_some(()))
+    })
+    .await?;
+    let told = connections(&second, "\"INFO\"");
+    ensure!(told.is_empty(), "each look is told:\n{}", told.join("\n"));
     workload::write_marker(&database, -1).await?;
     first.kill().await?;
     workload::write_marker(&database, -2).await?;
@@ -151,7 +160,17 @@ async fn a_capture_that_stands_by_takes_over() -> Result<()> {
             .await?;
         same_for_each_key("the topic", &changes(&records)?, &committed)?;
     }
+    ensure!(connections(&second, "\"INFO\"").len() == 1, "{}", second.log_text());
     Ok(())
+}
+
+/// Lines of this level that tell of a connection to PostgreSQL.
+fn connections(capture: &Rowcast, level: &str) -> Vec<String> {
+    let log = capture.log_text();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("connected to") && line.contains(level));
+    lines.map(str::to_owned).collect()
 }
 
 /// Which records repeat which, and whose lives wrote them.

@@ -17,6 +17,7 @@ mod kafka;
 mod kafka_anew;
 mod kafka_away;
 mod kafka_foreign;
+mod kafka_gateway;
 mod kafka_kit;
 mod kafka_life;
 mod kafka_refusals;

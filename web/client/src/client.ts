@@ -24,13 +24,25 @@ const ANSWER_MS = 20_000;
 const WAKE_ANSWER_MS = 4_000;
 /** A page that heard of the server within this time needs no question when it is looked at again. */
 const FRESH_MS = 5_000;
-/** A server that failed on one subscription is asked again after this. */
+/** A server that failed on one subscription, or cannot answer yet, is asked again after this. */
 const RETRY_MS = 2_000;
+/** An error is followed by the close that says more; a socket that keeps that to itself is given up after this. */
+const CLOSE_MS = 1_000;
 
-/** What a browser has and a test replaces. */
+/** What a connection is made of: a browser's WebSocket, Node's (from version 22), or that of the package `ws`. */
+export interface Socket {
+  onopen: ((event: any) => void) | null;
+  onmessage: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  send(text: string): void;
+  close(code?: number): void;
+}
+
+/** What a browser has and other programs or a test replace. */
 export interface ClientOptions {
-  /** Makes the socket; default: the browser's. */
-  webSocket?: (url: string, protocol: string) => WebSocket;
+  /** Makes the socket; default: the global WebSocket's. */
+  webSocket?: (url: string, protocol: string) => Socket;
   /** Chance, for jitter: 0 to 1. */
   random?: () => number;
   /** Where `online`, `offline` and `visibilitychange` are heard; default: the page, if there is one. */
@@ -47,7 +59,7 @@ export class Client implements Link {
   /** By the server's number. Null: unsubscribed, what still comes is dropped. */
   readonly #numbers = new Map<number, Subscription | null>();
   readonly #events: EventTarget[];
-  #socket: WebSocket | null = null;
+  #socket: Socket | null = null;
   #open = false;
   #closed = false;
   #attempt = 0;
@@ -64,7 +76,8 @@ export class Client implements Link {
     readonly url: string,
     readonly options: ClientOptions = {},
   ) {
-    const page = typeof window === "undefined" ? [] : [window, document];
+    if (!options.webSocket && typeof WebSocket === "undefined") throw new Error(NO_WEBSOCKET);
+    const page = typeof window === "undefined" || typeof document === "undefined" ? [] : [window, document];
     this.#events = options.events === undefined ? page : options.events ? [options.events] : [];
     for (const target of this.#events) for (const name of WAKE_EVENTS) target.addEventListener(name, this.#woken);
     this.#connect();
@@ -118,15 +131,17 @@ export class Client implements Link {
 
   #connect(): void {
     this.#clearTimers();
-    const make = this.options.webSocket ?? ((url, protocol) => new WebSocket(url, protocol));
+    const make = this.options.webSocket ?? ((url: string, protocol: string) => new WebSocket(url, protocol));
     const socket = make(this.url, SUBPROTOCOL);
     this.#socket = socket;
     socket.onopen = () => this.#opened(socket);
     socket.onmessage = (event: MessageEvent) => this.#received(socket, event);
     socket.onclose = (event: CloseEvent) => this.#lost(socket, event.code, event.reason);
+    // Without a listener, ws ends the program. What happened is told by the close that follows, if one does.
+    socket.onerror = () => this.#erred(socket);
   }
 
-  #opened(socket: WebSocket): void {
+  #opened(socket: Socket): void {
     if (socket !== this.#socket) return;
     this.#open = true;
     this.#everOpen = true;
@@ -134,7 +149,7 @@ export class Client implements Link {
     for (const subscription of this.#subscriptions.values()) this.send(subscription);
   }
 
-  #received(socket: WebSocket, event: MessageEvent): void {
+  #received(socket: Socket, event: MessageEvent): void {
     if (socket !== this.#socket || typeof event.data !== "string") return;
     this.#hear();
     // A message means that the server is well: the next loss begins with the shortest wait.
@@ -184,7 +199,19 @@ export class Client implements Link {
     if (subscription?.closed) this.#subscriptions.delete(subscription.ref);
   }
 
-  #lost(socket: WebSocket, code: number, reason: string): void {
+  /** A close code is worth waiting for: it says whether to come back. */
+  #erred(socket: Socket): void {
+    if (socket !== this.#socket || this.#closed) return;
+    this.#clearTimers();
+    this.#beating = true;
+    this.#timer = setTimeout(() => {
+      if (socket !== this.#socket) return;
+      this.#lost(socket, 1006, "");
+      socket.close();
+    }, CLOSE_MS);
+  }
+
+  #lost(socket: Socket, code: number, reason: string): void {
     if (socket !== this.#socket) return;
     const hadConnection = this.#open;
     this.#drop();
@@ -297,6 +324,10 @@ export class Client implements Link {
     }
   };
 }
+
+/** Node has one from version 22 on. */
+const NO_WEBSOCKET =
+  'there is no WebSocket here: npm install ws, import { WebSocket } from "ws", and connect(url, { webSocket: (url, protocol) => new WebSocket(url, protocol) })';
 
 /** When a page may have slept, or the network has come or gone. */
 const WAKE_EVENTS = ["online", "offline", "visibilitychange", "pageshow", "resume"];

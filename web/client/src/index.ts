@@ -10,7 +10,7 @@
  * ```
  */
 
-export { connect, Client, type ClientOptions } from "./client.js";
+export { connect, Client, type ClientOptions, type Socket } from "./client.js";
 export { Subscription, type SubscribeOptions } from "./subscription.js";
 export { Row, Table, type TableChange, type TableOptions } from "./table.js";
 export { compare, decode, format, kindOf, toDate, type Kind, type Value, type ValueType } from "./values.js";

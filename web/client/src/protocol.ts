@@ -9,7 +9,7 @@ export const SUBPROTOCOL = "rowcast.v1";
 export type Op = "c" | "r" | "u" | "d" | "t";
 
 /** Why a request was refused. */
-export type ErrorCode = "bad_message" | "unknown_topic" | "bad_cursor" | "unsupported" | "no_key" | "too_many_subscriptions" | "already_subscribed" | "not_subscribed" | "not_json" | "internal";
+export type ErrorCode = "bad_message" | "unknown_topic" | "not_ready" | "bad_cursor" | "unsupported" | "no_key" | "too_many_subscriptions" | "already_subscribed" | "not_subscribed" | "not_json" | "internal";
 
 /** Why a subscription begins anew. */
 export type ResetReason = "other_epoch" | "other_topic" | "expired" | "fell_behind" | "truncated";

@@ -179,14 +179,15 @@ export class Subscription {
     this.#enter({ phase: "catching-up", staleSince: this.#staleSince, reason: reset.message });
   }
 
-  /** A cursor that is not taken costs the view once more; a server that failed is asked again; the rest is final. */
+  /** A cursor that is not taken costs the view once more; a server that failed, or does not know yet, is asked again; the rest
+   * is final. */
   #refused(failure: Failure): void {
     this.options.onError?.(failure);
     if (failure.code === "bad_cursor" && this.#cursor !== null) {
       this.#forgetCursor();
       return this.link.send(this);
     }
-    if (failure.code === "internal") {
+    if (failure.code === "internal" || failure.code === "not_ready") {
       if (this.#staleSince === null && this.#state.phase === "live") this.#staleSince = new Date();
       this.#enter({ phase: "catching-up", staleSince: this.#staleSince, reason: failure.message });
       return this.link.retry(this);

@@ -238,3 +238,52 @@ test("what is wrong with a topic is told to its subscribers, and ends nothing", 
   assert.deepEqual(heard, ["not_json"]);
   assert.equal(table.state.phase, "live");
 });
+
+test("a server that does not know its topics yet is asked again, and nothing is lost meanwhile", () => {
+  const notReady = { type: "error", code: "not_ready", message: "ask again", ref: "1" };
+  FakeSocket.last().open().say(notReady);
+  assert.equal(table.state.phase, "catching-up");
+  mock.timers.tick(2000);
+  const socket = FakeSocket.last().say(notReady);
+  mock.timers.tick(2000);
+  assert.equal(socket.asked("subscribe").length, 3);
+  socket.say(subscribed(), rows(row(1)), live("c0")).drop(1012);
+  mock.timers.tick(1000);
+  // A server that was restarted: the rows stay, the cursor is kept.
+  const again = FakeSocket.last().open().say(notReady);
+  assert.equal(table.state.phase, "catching-up");
+  assert.equal(table.state.reason, "ask again");
+  mock.timers.tick(2000);
+  assert.equal(again.asked("subscribe").at(-1).cursor, "c0");
+  again.say(subscribed(), live("c0"));
+  assert.equal(table.state.phase, "live");
+  assert.deepEqual(shown(), ["1:n:new"]);
+});
+
+test("an error without a close is a lost connection, and one with a close is what the close says", () => {
+  start().fail();
+  mock.timers.tick(1000);
+  assert.equal(table.state.phase, "reconnecting");
+  mock.timers.tick(1000);
+  assert.equal(FakeSocket.all.length, 2);
+  // One that never came to be.
+  FakeSocket.last().fail();
+  mock.timers.tick(1000);
+  mock.timers.tick(1000);
+  assert.equal(FakeSocket.all.length, 3);
+  FakeSocket.last().open().say(subscribed(), live("c1")).fail().drop(1008, "too much");
+  assert.equal(table.state.phase, "closed");
+  assert.equal(table.state.reason, "too much");
+  mock.timers.tick(60_000);
+  assert.equal(FakeSocket.all.length, 3);
+});
+
+test("where there is no WebSocket, what to do is said at once", () => {
+  const own = globalThis.WebSocket;
+  delete globalThis.WebSocket;
+  try {
+    assert.throws(() => connect("ws://127.0.0.1:1/ws"), /npm install ws.*webSocket: \(url, protocol\) => new WebSocket/);
+  } finally {
+    if (own) globalThis.WebSocket = own;
+  }
+});

@@ -26,6 +26,12 @@ export class FakeSocket {
     this.onclose?.({ code, reason });
   }
 
+  /** An error that no close follows, as some sockets have it. */
+  fail() {
+    this.onerror?.({ message: "ECONNREFUSED" });
+    return this;
+  }
+
   send(text) {
     this.sent.push(JSON.parse(text));
   }

@@ -49,6 +49,8 @@ export class LivePage {
   median = $state.raw<number | null>(null);
   spoken = $state("");
   failure = $state.raw<Failure | null>(null);
+  /** Why the server does not know its topics yet. */
+  starting = $state<string | null>(null);
   /** What is wrong with the topic, though its changes come. */
   warning = $state<string | null>(null);
   /** The key of the row whose details are open. */
@@ -143,6 +145,7 @@ export class LivePage {
 
   #entered(state: State): void {
     this.#newest = state;
+    if (state.phase === "loading") this.failure = null;
     if (state.phase !== "live") {
       this.state = state;
       return;
@@ -172,9 +175,11 @@ export class LivePage {
   async #readTopics(): Promise<void> {
     try {
       const answer = await fetch(new URL("topics.json", this.base), { cache: "no-store" });
+      if (answer.status === 503) this.starting = ((await answer.json()) as { error: string }).error;
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       const { topics } = (await answer.json()) as { topics: string[] };
       this.topics = topics;
+      this.starting = null;
       this.topicsKnown = true;
     } catch {
       this.topicsKnown = false;

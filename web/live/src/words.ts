@@ -22,12 +22,21 @@ export function stateWords(state: State, rows: number): { word: string; sentence
     case "live":
       return { word: "Live", sentence: null };
     case "catching-up":
-      return { word: "Catching up", sentence: stale(state.staleSince, rows, "the missed changes are on their way") };
+      return { word: waits(state.reason) ? "Waiting" : "Catching up", sentence: stale(state.staleSince, rows, reasonOf(state.reason)) };
     case "reconnecting":
       return { word: "Reconnecting", sentence: `${state.error} ${stale(state.staleSince, rows, "trying again")}` };
     case "closed":
       return { word: "Disconnected", sentence: state.reason };
   }
+}
+
+/** The server is there and says what it waits for. */
+function waits(reason: string | null): reason is string {
+  return reason !== null && reason !== "resuming";
+}
+
+function reasonOf(reason: string | null): string {
+  return waits(reason) ? reason : "the missed changes are on their way";
 }
 
 export function counted(count: number, noun: string): string {

@@ -162,6 +162,77 @@ test("a server that does not answer is named, and found when it is there", { ski
   await live(page);
 });
 
+test("a server that has not heard of its topics says why, and the page goes on when it has", { skip }, async () => {
+  const reason = "waiting for Kafka at kafka:9092 (no answer)";
+  for (const query of ["", "?topic=orders.public.orders"]) {
+    gateway.starting = reason;
+    try {
+      const page = await open(query);
+      await page.waitForSelector('[data-testid="notice"][data-kind="not_ready"]');
+      assert.ok((await page.getByTestId("notice").textContent()).includes(reason));
+      gateway.starting = null;
+      await live(page);
+    } finally {
+      gateway.starting = null;
+      await opened.close();
+      opened = null;
+    }
+  }
+});
+
+test("a source that is away is told with the rows, and without any", { skip }, async () => {
+  const page = await open();
+  await live(page);
+  gateway.away(true);
+  await page.waitForSelector('[data-testid="state"][data-phase="catching-up"]');
+  assert.equal(await page.getByTestId("state").textContent(), "Waiting");
+  assert.match(await page.getByTestId("banner").textContent(), /as of \d\d:\d\d:\d\d; the server waits to hear of its source again/);
+  gateway.away(false);
+  await live(page);
+  assert.equal(await page.getByTestId("banner").count(), 0);
+  const kept = gateway.rows;
+  gateway.rows = new Map();
+  try {
+    await page.reload();
+    await live(page);
+    gateway.away(true);
+    await page.waitForSelector('[data-testid="notice"][data-kind="source-away"]');
+  } finally {
+    gateway.rows = kept;
+  }
+});
+
+test("on a phone the topic's name and the time of a row are whole", { skip }, async () => {
+  gateway.columns = ["id", "customer_name", "price", "status", "updated_at"];
+  const other = "orders.public.customer_addresses";
+  gateway.topics.push(other);
+  try {
+    const page = await open(`?topic=${other}`, { viewport: { width: 390, height: 844 } });
+    await live(page);
+    await page.waitForSelector('[data-testid="row"]');
+    // A select does not say how long its text is: one that is as wide as it likes does.
+    const [has, wants] = await page.getByTestId("topics").evaluate((select) => {
+      const free = select.cloneNode(true);
+      free.value = select.value;
+      free.replaceChildren(select.selectedOptions[0].cloneNode(true));
+      Object.assign(free.style, { width: "auto", maxWidth: "none", position: "absolute" });
+      select.parentElement.append(free);
+      const wants = free.getBoundingClientRect().width;
+      free.remove();
+      return [select.getBoundingClientRect().width, wants];
+    });
+    assert.ok(wants > 150 && has >= wants, `the topic wants ${wants} px and has ${has}`);
+    const times = await page.locator('[data-testid="row"] [data-column="updated_at"]').evaluateAll((cells) => cells.map((cell) => [cell.textContent, cell.scrollWidth, cell.clientWidth]));
+    assert.ok(times.length > 3);
+    for (const [text, wants, has] of times) assert.ok(wants <= has, `${text} wants ${wants} px and has ${has}`);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+    if (process.env.LOOK) await page.screenshot({ path: `${process.env.LOOK}/phone.png` });
+  } finally {
+    gateway.columns = null;
+    gateway.topics.pop();
+  }
+});
+
 test("100,000 rows: first paint, scrolling and changes stay quick", { skip }, async () => {
   const large = new FakeGateway(100_000);
   const largePort = await large.listen(0);

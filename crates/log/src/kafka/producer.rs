@@ -99,9 +99,9 @@ impl Producer {
             let (base, ends) = (Arc::clone(&base), Arc::clone(&ends));
             move || serve(&base, &ends)
         });
-        let thread = thread.map_err(|source| LogError::Io {
+        let thread = thread.map_err(|cause| LogError::Io {
             what: "start the thread that hears Kafka's acknowledgements".to_owned(),
-            source,
+            cause,
         })?;
         Ok(Producer {
             base,

@@ -102,9 +102,9 @@ impl Transactions {
             let shared = Arc::clone(&shared);
             move || shared.run()
         });
-        let thread = thread.map_err(|source| LogError::Io {
+        let thread = thread.map_err(|cause| LogError::Io {
             what: "start the thread that commits Kafka's transactions".to_owned(),
-            source,
+            cause,
         })?;
         Ok(Transactions {
             shared,

@@ -60,7 +60,12 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Layer {
             continue;
         };
         let values = match setting.many {
-            true => value.split(',').map(|v| v.trim().to_owned()).collect(),
+            // A variable that is set to nothing, as a container's may be, names nothing.
+            true => value
+                .split(',')
+                .map(|v| v.trim().to_owned())
+                .filter(|v| !v.is_empty())
+                .collect(),
             false => vec![value],
         };
         layer.values.insert(setting.key, values);

@@ -2,6 +2,7 @@
 //!
 //! Flags override the environment (`ROWCAST_*`), the environment overrides the file, the file overrides the defaults.
 
+mod checks;
 mod declared;
 mod layers;
 
@@ -103,14 +104,17 @@ pub fn resolve(layers: &[Layer]) -> Result<Settings> {
         true => COPIES_DIR.to_owned(),
         false => last("data_dir"),
     };
+    let (topics, allowed_origins) = (text("topic"), text("allowed_origin"));
+    topics.iter().try_for_each(|name| checks::topic(name))?;
+    allowed_origins.iter().try_for_each(|origin| checks::origin(origin))?;
     Ok(Settings {
         connectors: text("connector").into_iter().map(PathBuf::from).collect(),
         data_dir: data_dir.into(),
         kafka,
-        topics: text("topic"),
+        topics,
         listen: address("listen", &last("listen"))?,
         metrics_listen: address("metrics_listen", &last("metrics_listen"))?,
-        allowed_origins: text("allowed_origin"),
+        allowed_origins,
         allowed_hosts: text("allowed_host"),
         connections_max: count("connections_max")?,
         subscriptions_max: count("subscriptions_max")?,
@@ -135,10 +139,13 @@ fn kafka(address: String, layers: &[Layer]) -> Result<Option<KafkaSettings>> {
     match (address.is_empty(), properties) {
         (true, None) => Ok(None),
         (true, Some(_)) => bail!("[log.kafka] names no brokers; add bootstrap.servers = \"HOST:PORT\" to it"),
-        (false, properties) => Ok(Some(KafkaSettings {
-            address,
-            properties: properties.cloned().unwrap_or_default(),
-        })),
+        (false, properties) => {
+            checks::kafka(&address)?;
+            Ok(Some(KafkaSettings {
+                address,
+                properties: properties.cloned().unwrap_or_default(),
+            }))
+        }
     }
 }
 
@@ -217,6 +224,22 @@ mod tests {
             .map(|(k, v)| (k.as_str(), v.as_str()))
             .collect();
         assert_eq!(properties, [("linger.ms", "5"), ("sasl.username", "me")]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_at_the_start() {
+        for (key, value, said) in [
+            ("topic", "a*b", "ASCII letters"),
+            ("log.kafka", "http://k:9092", "HOST:PORT"),
+            ("allowed_origin", "shop.example", "https://shop.example"),
+        ] {
+            let layer = Layer::default().with(key, vec![value.to_owned()]);
+            let error = resolve(&[layer]).unwrap_err().to_string();
+            assert!(error.contains(value) && error.contains(said), "{error}");
+        }
+        // As a container's variable that was left empty.
+        let environment = from_environment(|name| (name == "ROWCAST_TOPIC").then(|| "a, ,".into()));
+        assert_eq!(resolve(&[environment]).unwrap().topics, ["a"]);
     }
 
     #[test]

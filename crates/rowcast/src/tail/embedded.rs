@@ -14,8 +14,18 @@ use super::{From, TailOptions, line::print};
 /// Bytes read at once.
 const READ_BYTES: usize = 1024 * 1024;
 
+/// Where `rowcast demo` keeps its log unless told otherwise.
+const DEMO_LOG: &str = "./rowcast-demo/log";
+
 /// The embedded log's topics have one partition each.
 pub(super) async fn follow(options: &TailOptions, data_dir: &Path, mut out: BufWriter<impl Write>) -> Result<()> {
+    if !data_dir.exists() {
+        bail!(
+            "there is no log in {}: name the directory of the rowcast that keeps it (--data-dir; a demo's is {DEMO_LOG}), or \
+             the cluster (--kafka HOST:PORT)",
+            data_dir.display()
+        );
+    }
     let log = EmbeddedLog::open_read_only(data_dir)?;
     let partition = TopicPartition {
         topic: Arc::from(options.topic.as_str()),

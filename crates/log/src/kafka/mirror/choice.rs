@@ -56,11 +56,17 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// With the names that the copy of an earlier process holds.
+    /// With the names that the copy of an earlier process holds. Where all are meant, a topic that was named once stays so
+    /// although the records that named it are gone: somebody may watch it.
     pub(super) fn new(choice: TopicChoice, copies: &EmbeddedLog) -> Result<Names, LogError> {
+        let all_are_meant = choice.known.is_some() && choice.names.is_empty();
+        let held = copies
+            .topics()
+            .into_iter()
+            .filter(|copy| all_are_meant && copies.was_named(copy));
         let mut names = Names {
+            known: held.map(|copy| copy.name.to_string()).collect(),
             choice,
-            known: BTreeSet::new(),
         };
         let partitions = copies.topic(SCHEMAS).map_or_else(Vec::new, |topic| topic.all());
         for partition in partitions {
@@ -81,6 +87,11 @@ impl Names {
         self.choice.names.iter().any(is_meant)
             || self.choice.internal && topic.starts_with(INTERNAL)
             || self.choice.known.is_some() && (topic == SCHEMAS || self.known.contains(topic))
+    }
+
+    /// True for a topic that records named.
+    pub(super) fn is_named(&self, topic: &str) -> bool {
+        self.known.contains(topic)
     }
 
     /// The names to ask for, when no beginnings of names are among them.

@@ -151,9 +151,9 @@ impl Mirror {
             let wanted = (wanted.sieve, wanted.is_met);
             move || run(&options, cluster, &shared, wanted, stopped)
         });
-        let thread = thread.map_err(|source| LogError::Io {
+        let thread = thread.map_err(|cause| LogError::Io {
             what: "start the thread that copies from Kafka".to_owned(),
-            source,
+            cause,
         })?;
         Ok(Mirror {
             shared,

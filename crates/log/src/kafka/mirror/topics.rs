@@ -108,6 +108,7 @@ impl Local {
         let has: BTreeMap<&str, &TopicInfo> = seen.iter().map(|(info, _)| (&*info.name, info)).collect();
         for copy in self.shared.copies.topics() {
             if !has.contains_key(&*copy.name) {
+                tell_gone(&copy.name);
                 self.forget(&copy.name).await?;
             }
         }
@@ -136,6 +137,10 @@ impl Local {
         }
         let starts: Vec<Offset> = reach.iter().map(|reach| reach.earliest).collect();
         let copy = copies.copy_topic(&info.name, info.epoch, &starts)?;
+        let is_met = self.topics.borrow().contains_key(&info.name);
+        if !is_met && self.shared.names.lock().is_named(&info.name) {
+            copies.note_named(&copy)?;
+        }
         for (id, reach) in copy.all().iter().zip(reach) {
             copies.forget_below(id, reach.earliest)?;
         }
@@ -351,6 +356,16 @@ impl Part {
     fn total(&self) -> u64 {
         let reach = self.reach.get();
         reach.end.0.max(self.next.get()) - reach.earliest.0.min(self.next.get())
+    }
+}
+
+fn tell_gone(topic: &str) {
+    match names_topics(topic) {
+        true => tracing::warn!(
+            topic,
+            "the topic is gone from Kafka; the topics that it named stay, new ones are met when a capture makes it again"
+        ),
+        false => tracing::info!(topic, "the topic is gone from Kafka, and its copy with it"),
     }
 }
 
