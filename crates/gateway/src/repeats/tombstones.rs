@@ -14,6 +14,14 @@ const DELETED_MAX: usize = 16_384;
 /// Deletes whose tombstones somebody else wrote. There is one for each time that a capture took over, and seldom that.
 const PARTED_MAX: usize = 64;
 
+/// Milliseconds from a delete to its tombstone. Our capture gives both one timestamp; Debezium's producer stamps each when it
+/// is sent, and waits for at most this long between two (`max.block.ms`). A later tombstone tells something new: a snapshot
+/// after a gap did not meet the row (decision 18).
+const BEHIND_MS_MAX: i64 = 60_000;
+
+/// Repeats of one key's delete that wait for their tombstones. Each is another capture that woke up late.
+const REPEATS_MAX: usize = 16;
+
 /// Those of one partition.
 #[derive(Default)]
 pub(super) struct Tombstones {
@@ -30,8 +38,8 @@ pub(super) struct Tombstones {
 struct Deleted {
     number: u64,
     row: Row,
-    /// Repeats of a delete whose tombstones have not come.
-    repeats: u32,
+    /// When repeats of a delete were written whose tombstones have not come.
+    repeats: Vec<i64>,
 }
 
 /// What became of the key's row, as far as is remembered.
@@ -53,17 +61,32 @@ struct Parted {
     timestamp_ms: i64,
 }
 
+impl Deleted {
+    /// Whether the tombstone is one of a repeat's, which has its tombstone then.
+    fn take_repeat(&mut self, tombstone_ms: i64) -> bool {
+        let behind = |deleted_ms: &i64| (0..=BEHIND_MS_MAX).contains(&tombstone_ms.saturating_sub(*deleted_ms));
+        let its = self.repeats.iter().position(behind);
+        its.map(|its| self.repeats.remove(its)).is_some()
+    }
+}
+
 impl Tombstones {
     /// A change of the key's row came, perhaps again.
     pub(super) fn change(&mut self, key: u64, is_delete: bool, is_repeat: bool, timestamp_ms: i64) {
         match (is_repeat, is_delete) {
-            (true, true) => self.deleted(key).repeats += 1,
+            (true, true) => {
+                let deleted = self.deleted(key);
+                if deleted.repeats.len() == REPEATS_MAX {
+                    deleted.repeats.remove(0);
+                }
+                deleted.repeats.push(timestamp_ms);
+            }
             (true, false) => {}
             (false, true) => self.deleted(key).row = Row::Deleted(timestamp_ms),
             (false, false) => {
                 if let Some(deleted) = self.deleted.get_mut(&key) {
                     deleted.row = Row::Unknown;
-                    if deleted.repeats == 0 {
+                    if deleted.repeats.is_empty() {
                         self.deleted.remove(&key);
                     }
                 }
@@ -85,15 +108,15 @@ impl Tombstones {
                 false
             }
             Row::Gone => {
-                deleted.repeats = deleted.repeats.saturating_sub(1);
+                deleted.take_repeat(timestamp_ms);
                 true
             }
             Row::Unknown => {
-                deleted.repeats -= 1;
-                if deleted.repeats == 0 {
+                let is_of_repeat = deleted.take_repeat(timestamp_ms);
+                if deleted.repeats.is_empty() {
                     self.deleted.remove(&key);
                 }
-                true
+                is_of_repeat || self.is_of_parted(&Parted { key, timestamp_ms })
             }
         }
     }
@@ -179,6 +202,18 @@ mod tests {
         tombstones.change(KEY, false, false, 200);
         let found: Vec<_> = (0..3).map(|_| tombstones.is_repeat(KEY, 100)).collect();
         assert_eq!(found, [true, true, false]);
+    }
+
+    #[test]
+    fn a_tombstone_that_comes_long_after_a_late_delete_is_another_ones() {
+        let mut tombstones = Tombstones::default();
+        tombstones.change(KEY, true, false, 100);
+        assert!(!tombstones.is_repeat(KEY, 100));
+        tombstones.change(KEY, false, false, 200);
+        // Its writer was killed before it wrote the tombstone.
+        tombstones.change(KEY, true, true, 100);
+        let found_gone = 100 + BEHIND_MS_MAX + 1;
+        assert!(!tombstones.is_repeat(KEY, found_gone), "the row lives until here");
     }
 
     #[test]
