@@ -17,7 +17,7 @@ use crate::{
 /// Offsets from a delete to the tombstone that belongs to it.
 ///
 /// Debezium writes it right behind; another producer's records, or a transaction's marker, may come in between.
-const ECHO_OFFSETS_MAX: u64 = 16;
+pub(crate) const ECHO_OFFSETS_MAX: u64 = 16;
 
 /// See the module.
 pub(crate) struct Reading {

@@ -111,12 +111,13 @@ impl Repeats {
     /// Whether the partition had this change before.
     pub fn is_repeat(&mut self, partition: &TopicPartition, record: &Record<'_>) -> bool {
         let key = record.key.map(|key| self.hasher.hash_one(key));
+        let at = (record.offset.0, record.timestamp_ms);
         if !self.partitions.contains_key(partition) {
             self.partitions.insert(partition.clone(), Partition::default());
         }
         let seen = self.partitions.get_mut(partition).expect("just made");
         let Some(value) = record.value else {
-            return key.is_some_and(|key| seen.tombstones.is_repeat(key, record.timestamp_ms));
+            return key.is_some_and(|key| seen.tombstones.is_repeat(key, at));
         };
         let Some(Envelope { source, op }) = read(self.wrapping.unwrap(value).payload) else {
             return false;
@@ -137,7 +138,7 @@ impl Repeats {
         let frontier = seen.sources.get_mut(&*source.name);
         let is_repeat = frontier.is_some_and(|frontier| frontier.has(&place));
         if let Some(key) = key {
-            seen.tombstones.change(key, op == "d", is_repeat, record.timestamp_ms);
+            seen.tombstones.change(key, op == "d", is_repeat, at);
         }
         is_repeat
     }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use rowcast_gateway::{Gateway, GatewayOptions};
 use rowcast_log::{Appender, Log, NewRecord, TopicCreation, TopicPartition, Visibility, WriterId};
 use rowcast_protocol::{Op, ResetReason, ServerMessage};
-use stage::{Client, Stage, TOPIC, Table, envelope, key, row};
+use stage::{Client, PATIENCE, Stage, TOPIC, Table, envelope, key, row};
 
 const PARTITIONS: u32 = 3;
 
@@ -99,9 +99,15 @@ impl Keeper {
     /// Takes messages in until the table holds these versions of these rows.
     async fn holds(&mut self, rows: &[(u64, u64)]) {
         let wanted = BTreeMap::from_iter(rows.iter().copied());
-        while self.table.rows != wanted {
-            self.take().await;
-        }
+        // The server's pings go on, whatever does not come.
+        let come = async {
+            while self.table.rows != wanted {
+                self.take().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, come)
+            .await
+            .expect("the table is never that one");
     }
 
     async fn live(&mut self) {

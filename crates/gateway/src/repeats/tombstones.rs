@@ -7,6 +7,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::reading::ECHO_OFFSETS_MAX;
+
 /// Deletes that are remembered. What a late capture had on its way may come between a delete and its tombstones: some
 /// megabytes (`max.in.flight.requests.per.connection` times `max.request.size`), of which not all are deletes.
 const DELETED_MAX: usize = 16_384;
@@ -48,8 +50,8 @@ enum Row {
     /// It lives, or nothing is remembered.
     #[default]
     Unknown,
-    /// Deleted with this timestamp; the tombstone has not come.
-    Deleted(i64),
+    /// Deleted with this timestamp at this offset; the tombstone has not come.
+    Deleted(i64, u64),
     /// Deleted, and its tombstone is there.
     Gone,
 }
@@ -72,7 +74,7 @@ impl Deleted {
 
 impl Tombstones {
     /// A change of the key's row came, perhaps again.
-    pub(super) fn change(&mut self, key: u64, is_delete: bool, is_repeat: bool, timestamp_ms: i64) {
+    pub(super) fn change(&mut self, key: u64, is_delete: bool, is_repeat: bool, (offset, timestamp_ms): (u64, i64)) {
         match (is_repeat, is_delete) {
             (true, true) => {
                 let deleted = self.deleted(key);
@@ -82,7 +84,7 @@ impl Tombstones {
                 deleted.repeats.push(timestamp_ms);
             }
             (true, false) => {}
-            (false, true) => self.deleted(key).row = Row::Deleted(timestamp_ms),
+            (false, true) => self.deleted(key).row = Row::Deleted(timestamp_ms, offset),
             (false, false) => {
                 if let Some(deleted) = self.deleted.get_mut(&key) {
                     deleted.row = Row::Unknown;
@@ -94,18 +96,19 @@ impl Tombstones {
         }
     }
 
-    /// Whether this tombstone of the key came before.
-    pub(super) fn is_repeat(&mut self, key: u64, timestamp_ms: i64) -> bool {
+    /// Whether this tombstone of the key says nothing new: it came before, or is so far behind its delete, since another
+    /// capture's records lie between the two, that no reader would know it for that delete's.
+    pub(super) fn is_repeat(&mut self, key: u64, (offset, timestamp_ms): (u64, i64)) -> bool {
         let Some(deleted) = self.deleted.get_mut(&key) else {
             return self.is_of_parted(&Parted { key, timestamp_ms });
         };
         match deleted.row {
-            Row::Deleted(deleted_ms) => {
+            Row::Deleted(deleted_ms, deleted_at) => {
                 deleted.row = Row::Gone;
                 if deleted_ms != timestamp_ms {
                     self.part(key, deleted_ms);
                 }
-                false
+                offset > deleted_at + ECHO_OFFSETS_MAX
             }
             Row::Gone => {
                 deleted.take_repeat(timestamp_ms);
@@ -162,68 +165,79 @@ mod tests {
     #[test]
     fn what_a_late_capture_had_left_is_known_by_its_deletes_time() {
         let mut tombstones = Tombstones::default();
-        tombstones.change(KEY, true, false, 100);
-        assert!(!tombstones.is_repeat(KEY, 900), "the successor's");
-        tombstones.change(KEY, false, false, 901);
+        tombstones.change(KEY, true, false, (0, 100));
+        assert!(!tombstones.is_repeat(KEY, (0, 900)), "the successor's");
+        tombstones.change(KEY, false, false, (0, 901));
         assert!(
-            tombstones.is_repeat(KEY, 100),
+            tombstones.is_repeat(KEY, (0, 100)),
             "the late one's, behind the key's next life"
         );
-        assert!(!tombstones.is_repeat(KEY, 100), "and no other");
+        assert!(!tombstones.is_repeat(KEY, (0, 100)), "and no other");
     }
 
     #[test]
     fn the_successors_may_come_last() {
         let mut tombstones = Tombstones::default();
-        tombstones.change(KEY, true, false, 100);
-        assert!(!tombstones.is_repeat(KEY, 100), "the late one's");
+        tombstones.change(KEY, true, false, (0, 100));
+        assert!(!tombstones.is_repeat(KEY, (0, 100)), "the late one's");
         for key in 0..DELETED_MAX as u64 / 2 {
-            tombstones.change(key, true, false, 100);
-            tombstones.is_repeat(key, 100);
+            tombstones.change(key, true, false, (0, 100));
+            tombstones.is_repeat(key, (0, 100));
         }
-        assert!(tombstones.is_repeat(KEY, 900), "the successor's");
+        assert!(tombstones.is_repeat(KEY, (0, 900)), "the successor's");
     }
 
     #[test]
     fn a_tombstone_that_somebody_writes_by_hand_counts() {
         let mut tombstones = Tombstones::default();
-        assert!(!tombstones.is_repeat(KEY, 50), "nothing is known of the key");
-        tombstones.change(KEY, true, false, 100);
-        assert!(!tombstones.is_repeat(KEY, 900));
-        tombstones.change(KEY, false, false, 901);
-        assert!(!tombstones.is_repeat(KEY, 1000), "of another time than the delete");
+        assert!(!tombstones.is_repeat(KEY, (0, 50)), "nothing is known of the key");
+        tombstones.change(KEY, true, false, (0, 100));
+        assert!(!tombstones.is_repeat(KEY, (0, 900)));
+        tombstones.change(KEY, false, false, (0, 901));
+        assert!(!tombstones.is_repeat(KEY, (0, 1000)), "of another time than the delete");
     }
 
     #[test]
     fn as_many_tombstones_are_left_out_as_deletes() {
         let mut tombstones = Tombstones::default();
-        tombstones.change(KEY, true, true, 100);
-        tombstones.change(KEY, true, true, 100);
-        tombstones.change(KEY, false, false, 200);
-        let found: Vec<_> = (0..3).map(|_| tombstones.is_repeat(KEY, 100)).collect();
+        tombstones.change(KEY, true, true, (0, 100));
+        tombstones.change(KEY, true, true, (0, 100));
+        tombstones.change(KEY, false, false, (0, 200));
+        let found: Vec<_> = (0..3).map(|_| tombstones.is_repeat(KEY, (0, 100))).collect();
         assert_eq!(found, [true, true, false]);
     }
 
     #[test]
     fn a_tombstone_that_comes_long_after_a_late_delete_is_another_ones() {
         let mut tombstones = Tombstones::default();
-        tombstones.change(KEY, true, false, 100);
-        assert!(!tombstones.is_repeat(KEY, 100));
-        tombstones.change(KEY, false, false, 200);
+        tombstones.change(KEY, true, false, (0, 100));
+        assert!(!tombstones.is_repeat(KEY, (0, 100)));
+        tombstones.change(KEY, false, false, (0, 200));
         // Its writer was killed before it wrote the tombstone.
-        tombstones.change(KEY, true, true, 100);
+        tombstones.change(KEY, true, true, (0, 100));
         let found_gone = 100 + BEHIND_MS_MAX + 1;
-        assert!(!tombstones.is_repeat(KEY, found_gone), "the row lives until here");
+        assert!(!tombstones.is_repeat(KEY, (0, found_gone)), "the row lives until here");
+    }
+
+    /// As two captures at war left it: the batch of one ended between the two, and the other's came there.
+    #[test]
+    fn one_far_behind_its_delete_is_left_out() {
+        let mut tombstones = Tombstones::default();
+        tombstones.change(KEY, true, false, (234_150, 100));
+        assert!(tombstones.is_repeat(KEY, (234_572, 100)));
+        tombstones.change(KEY, false, false, (240_000, 200));
+        tombstones.change(KEY, true, false, (240_001, 300));
+        assert!(!tombstones.is_repeat(KEY, (240_002, 300)), "its reader knows this one");
     }
 
     #[test]
     fn deletes_are_forgotten() {
         let mut tombstones = Tombstones::default();
         for key in 0..3 * DELETED_MAX as u64 {
-            tombstones.change(key, true, key % 2 == 0, 100);
-            tombstones.change(KEY, true, true, 100);
+            tombstones.change(key, true, key % 2 == 0, (0, 100));
+            tombstones.change(KEY, true, true, (0, 100));
         }
         assert!(tombstones.deleted.len() <= DELETED_MAX && tombstones.order.len() <= DELETED_MAX);
-        assert!(tombstones.is_repeat(KEY, 100), "the latest are not");
+        assert!(tombstones.is_repeat(KEY, (0, 100)), "the latest are not");
     }
 }
