@@ -191,6 +191,12 @@ impl Rowcast {
         self.ready().await
     }
 
+    /// The same, and has a connector that streams: what is written from now on comes from the stream.
+    pub async fn start_streaming(&mut self) -> anyhow::Result<()> {
+        self.start_ready().await?;
+        self.logged(|line| line.contains("\"streaming\"")).await.map(drop)
+    }
+
     /// Waits until `/health/ready` says 200.
     pub async fn ready(&mut self) -> anyhow::Result<()> {
         let address = self.address().to_owned();

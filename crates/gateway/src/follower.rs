@@ -323,7 +323,7 @@ impl Follower {
         {
             let number = placed.partition as usize;
             let truncation = self.truncation.as_mut();
-            if truncation.is_some_and(|truncation| truncation.is_after(number, change)) {
+            if truncation.is_some_and(|truncation| truncation.took(number, change)) {
                 let mut cut = self.topic.cuts.offsets.lock();
                 cut.set(placed.partition, placed.record.offset.0 + 1);
                 self.cut_after(placed);

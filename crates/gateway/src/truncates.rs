@@ -56,8 +56,8 @@ impl Truncation {
         })
     }
 
-    /// Whether the change is older, though it is read after it; `number` is its partition's.
-    pub(crate) fn is_after(&mut self, number: usize, change: &Envelope<'_>) -> bool {
+    /// Whether what the change says is gone: it is older, though it is read after the TRUNCATE. `number` is its partition's.
+    pub(crate) fn took(&mut self, number: usize, change: &Envelope<'_>) -> bool {
         if self.passed.get(number).copied().unwrap_or_default() {
             return false;
         }

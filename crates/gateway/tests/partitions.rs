@@ -11,11 +11,11 @@ use std::{
 
 use rowcast_gateway::{Gateway, GatewayOptions};
 use rowcast_log::{
-    Appender, Copier, EmbeddedLog, EmbeddedOptions, Epoch, Log, NewRecord, Offset, TopicCreation, TopicPartition,
-    Visibility, WriterId, partition_of,
+    Appender, Copier, EmbeddedLog, EmbeddedOptions, Epoch, Log, NewRecord, Offset, TopicPartition, Visibility,
+    partition_of,
 };
 use rowcast_protocol::{Op, ServerMessage};
-use stage::{Client, Stage, TOPIC, Table, envelope, key, key_change, row};
+use stage::{Client, Stage, TOPIC, Table, envelope, key, key_change, row, spread};
 
 const PARTITIONS: u32 = 5;
 
@@ -43,13 +43,8 @@ struct Spreader {
 
 impl Spreader {
     fn new(log: &dyn Log) -> Spreader {
-        let creation = TopicCreation {
-            partitions: Some(PARTITIONS),
-            ..TopicCreation::default()
-        };
-        log.ensure_topic(TOPIC, &creation).unwrap();
         Spreader {
-            appender: log.appender(&WriterId::new("test")).unwrap(),
+            appender: spread(log, PARTITIONS),
             version: 0,
         }
     }

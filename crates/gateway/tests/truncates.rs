@@ -5,10 +5,9 @@ mod stage;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use rowcast_gateway::{Gateway, GatewayOptions};
-use rowcast_log::{Appender, Log, NewRecord, TopicCreation, TopicPartition, Visibility, WriterId};
+use rowcast_log::{Appender, Log, NewRecord, TopicPartition, Visibility};
 use rowcast_protocol::{Op, ResetReason, ServerMessage};
-use stage::{Client, PATIENCE, Stage, TOPIC, Table, envelope, key, row};
+use stage::{Client, PATIENCE, Stage, TOPIC, Table, envelope, key, row, spread};
 
 const PARTITIONS: u32 = 3;
 
@@ -20,13 +19,8 @@ struct Hand {
 
 impl Hand {
     fn new(log: &dyn Log) -> Hand {
-        let creation = TopicCreation {
-            partitions: Some(PARTITIONS),
-            ..TopicCreation::default()
-        };
-        log.ensure_topic(TOPIC, &creation).unwrap();
         Hand {
-            appender: log.appender(&WriterId::new("test")).unwrap(),
+            appender: spread(log, PARTITIONS),
             written: 0,
         }
     }
@@ -40,12 +34,17 @@ impl Hand {
         self.write(partition, None, &envelope('t', "null", "null"), lsn);
     }
 
+    /// Commits have the order of their LSNs.
     fn write(&mut self, partition: u32, id: Option<u64>, value: &str, lsn: u64) {
-        self.written += 1;
-        // Commits have the order of their LSNs.
         let (start, rest) = value.split_once(r#""ts_us":"#).unwrap();
         let (_, rest) = rest.split_once(',').unwrap();
-        let value = format!(r#"{start}"ts_us":{lsn},{rest}"#).replace(r#""lsn":1"#, &format!(r#""lsn":{lsn}"#));
+        self.append(partition, id, &format!(r#"{start}"ts_us":{lsn},{rest}"#), lsn);
+    }
+
+    /// As it is, but for the LSN.
+    fn append(&mut self, partition: u32, id: Option<u64>, value: &str, lsn: u64) {
+        self.written += 1;
+        let value = value.replace(r#""lsn":1"#, &format!(r#""lsn":{lsn}"#));
         let key = id.map(key);
         let record = NewRecord {
             timestamp_ms: self.written as i64,
@@ -123,11 +122,6 @@ async fn stage() -> (Stage, Hand) {
     (stage, hand)
 }
 
-async fn another(stage: &Stage) -> SocketAddr {
-    let gateway = Gateway::start(stage.log.clone(), GatewayOptions::default());
-    stage.serve(gateway).await
-}
-
 #[tokio::test]
 async fn what_was_written_after_it_and_read_before_it_stays() {
     let (stage, mut hand) = stage().await;
@@ -148,7 +142,7 @@ async fn what_was_written_after_it_and_read_before_it_stays() {
     assert_eq!(keeper.resets, 1);
 
     // Who comes now, here or at a gateway that reads the topic anew; and who comes back with a cursor from before.
-    let elsewhere = another(&stage).await;
+    let elsewhere = stage.another_gateway().await;
     for address in [stage.address, elsewhere] {
         let mut late = Keeper::come(address, None).await;
         late.holds(&[(3, 33), (4, 34)]).await;
@@ -187,7 +181,7 @@ async fn what_was_written_before_it_and_read_after_it_is_gone() {
     keeper.holds(&[(3, 33)]).await;
     keeper.live().await;
     assert_eq!(keeper.resets, 1);
-    let elsewhere = another(&stage).await;
+    let elsewhere = stage.another_gateway().await;
     for address in [stage.address, elsewhere] {
         let mut late = Keeper::come(address, None).await;
         late.holds(&[(3, 33)]).await;
@@ -229,25 +223,12 @@ async fn of_two_the_newer_counts_and_a_restored_server_counts_anew() {
     hand.truncate(1, 20);
     hand.row(1, 3, 25);
     hand.row(0, 4, 40);
-    for address in [stage.address, another(&stage).await] {
+    for address in [stage.address, stage.another_gateway().await] {
         Keeper::come(address, None).await.holds(&[(2, 35), (4, 40)]).await;
     }
     // Committed later than everything, at an LSN that was there before.
-    let value = envelope('c', "null", &row(9, 50)).replace(r#""lsn":1"#, r#""lsn":12"#);
-    let record = NewRecord {
-        timestamp_ms: 100,
-        key: Some(br#"{"id":9}"#),
-        value: Some(value.as_bytes()),
-        headers: &[],
-    };
-    let partition = TopicPartition {
-        topic: TOPIC.into(),
-        partition: 1,
-    };
-    hand.appender.append(&partition, record).unwrap();
-    hand.appender.commit(b"restored").unwrap();
-    hand.appender.flush(Visibility::Now).unwrap();
-    for address in [stage.address, another(&stage).await] {
+    hand.append(1, Some(9), &envelope('c', "null", &row(9, 50)), 12);
+    for address in [stage.address, stage.another_gateway().await] {
         let mut keeper = Keeper::come(address, None).await;
         keeper.holds(&[(2, 35), (4, 40), (9, 50)]).await;
     }

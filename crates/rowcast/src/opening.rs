@@ -35,7 +35,7 @@ const CONNECTIONS_MAX: usize = 64;
 const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// Seconds after which it is worth to come again.
-const AGAIN_SECONDS: &str = "2";
+pub(crate) const AGAIN_SECONDS: &str = "2";
 
 /// A listener, and why it is not ready.
 pub(crate) type Door<'a> = (&'a TcpListener, &'static str);

@@ -15,7 +15,7 @@ use rowcast_gateway::Pages;
 use rowcast_log::Log;
 use rust_embed::RustEmbed;
 
-use crate::ready::Readiness;
+use crate::{opening::AGAIN_SECONDS, ready::Readiness};
 
 /// The built pages of `web/`. Debug builds read them from disk, release builds carry them.
 #[derive(RustEmbed)]
@@ -41,9 +41,6 @@ const SECURITY_HEADERS: &[(&str, &str)] = &[
 /// Shown when the binary was built without the pages.
 const NOT_BUILT: &str = "This rowcast was built without its pages. Run `cargo xtask demo`, or build them with \
      `npm ci && npm run build` in web/ and build rowcast again. The streams on /ws and /sse work.\n";
-
-/// Seconds after which topics that are not known yet may be asked for again.
-const TOPICS_AGAIN_SECONDS: &str = "2";
 
 /// Answers everything that is not a stream.
 pub struct PublicPages {
@@ -82,7 +79,7 @@ impl PublicPages {
             && let Some(reason) = self.readiness.unknown_topics()
         {
             let mut answer = json(StatusCode::SERVICE_UNAVAILABLE, serde_json::json!({ "error": reason }));
-            let again = HeaderValue::from_static(TOPICS_AGAIN_SECONDS);
+            let again = HeaderValue::from_static(AGAIN_SECONDS);
             answer.headers_mut().insert(header::RETRY_AFTER, again);
             return answer;
         }

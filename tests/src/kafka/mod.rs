@@ -30,6 +30,9 @@ use crate::{
     lines::Lines,
 };
 
+/// `exactly.once.support`: what is promised with transactions and without.
+pub const MODES: [&str; 2] = ["requested", "required"];
+
 /// Below what the kernel hands out to outgoing connections (32768 and up): a client that knocks at a dead broker's port up
 /// there may be connected to itself, and then the broker cannot come back.
 const PORTS: Range<u16> = 15_000..32_000;

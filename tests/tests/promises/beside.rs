@@ -117,8 +117,7 @@ async fn kills(test: &str, place: Place, exactly_once_support: &str) -> Result<(
     rowcast.set("provide.transaction.metadata", "true");
     // Between all that is written, all the time.
     rowcast.set("heartbeat.interval.ms", "20");
-    rowcast.start_ready().await?;
-    rowcast.logged(|line| line.contains("\"streaming\"")).await?;
+    rowcast.start_streaming().await?;
 
     let writer = Writer::start(postgres.port());
     for _ in 0..repetitions(6, 60) {

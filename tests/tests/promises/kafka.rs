@@ -53,8 +53,7 @@ async fn kills(random: &mut Random, exactly_once_support: &str, partitions: i32)
     }
     let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
     capture.set("exactly.once.support", exactly_once_support);
-    capture.start_ready().await?;
-    capture.logged(|line| line.contains("\"streaming\"")).await?;
+    capture.start_streaming().await?;
     let mut gateway = Rowcast::gateway(&kafka.address(), &TABLES.map(topic))?;
     gateway.start_ready().await?;
     let followers = workload::follow_tables_live(gateway.address()).await?;
@@ -134,8 +133,7 @@ async fn a_capture_that_stands_by_takes_over() -> Result<()> {
     let database = workload::watched_tables(&postgres).await?;
     let kafka = Kafka::start().await?;
     let mut first = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
-    first.start_ready().await?;
-    first.logged(|line| line.contains("\"streaming\"")).await?;
+    first.start_streaming().await?;
     let mut second = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
     second.argument("--log-level");
     second.argument("info,rowcast_postgres::source=debug");

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use rowcast_tests::{
     client::Follower,
     debezium::Debezium,
-    kafka::{Kafka, NewRecord, Record},
+    kafka::{Kafka, MODES, NewRecord, Record},
     oracle,
     postgres::{Postgres, Version},
     process::{Rowcast, SLOT, connector, topic},
@@ -19,7 +19,6 @@ use tokio_postgres::Client;
 
 use crate::kafka_snapshots::{records_until, story};
 
-const MODES: [&str; 2] = ["requested", "required"];
 const ROWS: &str = "INSERT INTO ledger SELECT n, 1, 1, 'row' FROM generate_series($1::int, $2::int) n";
 
 /// One table with three rows, in Kafka by a capture that has stopped, and two who watch them at a gateway.
@@ -41,7 +40,7 @@ impl Watched {
         let kafka = Kafka::start().await?;
         let mut capture = Rowcast::capture(&postgres, "public.ledger", &kafka.address())?;
         capture.set("exactly.once.support", exactly_once_support);
-        start(&mut capture).await?;
+        capture.start_streaming().await?;
         let mut gateway = Rowcast::gateway(&kafka.address(), &[topic("ledger")])?;
         gateway.start_ready().await?;
         let follower = Follower::start(gateway.address(), "ledger", true);
@@ -57,14 +56,6 @@ impl Watched {
         })
     }
 
-    /// What goes on while nobody keeps the changes.
-    async fn drop_slot_and_change(&self) -> Result<()> {
-        let gap = format!("SELECT pg_drop_replication_slot('{SLOT}'); DELETE FROM ledger WHERE id = 1");
-        self.database.batch_execute(&gap).await?;
-        self.database.execute(ROWS, &[&4, &4]).await?;
-        Ok(())
-    }
-
     /// A name for the connector, and the properties that it began with, for the server that there is now.
     fn configure(&mut self, name: &str, exactly_once_support: &str) {
         let mut config = connector(&self.postgres, "public.ledger");
@@ -74,9 +65,7 @@ impl Watched {
 
     /// The records are these, whoever watches has the table's rows, and so has who comes now.
     async fn ends_as(&self, expected: &[&str], resets: usize) -> Result<()> {
-        self.database.execute(ROWS, &[&5, &5]).await?;
-        let records = records_until(&self.kafka, "ledger", r#"{"id":5}"#).await?;
-        ensure!(story(&records)? == expected, "{:?}", story(&records)?);
+        goes_on(self, 5, expected).await?;
         let table = oracle::select(&self.database, "ledger").await?;
         let late = Follower::start(self.gateway.address(), "ledger", true);
         let mut other = Rowcast::gateway(&self.kafka.address(), &[topic("ledger")])?;
@@ -91,9 +80,21 @@ impl Watched {
     }
 }
 
-async fn start(capture: &mut Rowcast) -> Result<()> {
-    capture.start_ready().await?;
-    capture.logged(|line| line.contains("\"streaming\"")).await.map(drop)
+/// What goes on while nobody keeps the changes.
+async fn drop_slot_and_change(database: &Client) -> Result<()> {
+    let gap = format!("SELECT pg_drop_replication_slot('{SLOT}'); DELETE FROM ledger WHERE id = 1");
+    database.batch_execute(&gap).await?;
+    database.execute(ROWS, &[&4, &4]).await?;
+    Ok(())
+}
+
+/// The next row is there, and the topic's records are these in the end.
+async fn goes_on(watched: &Watched, row: i32, expected: &[&str]) -> Result<()> {
+    watched.database.execute(ROWS, &[&row, &row]).await?;
+    let key = json!({ "id": row }).to_string();
+    let told = story(&records_until(&watched.kafka, "ledger", &key).await?)?;
+    ensure!(told == expected, "{told:?}");
+    Ok(())
 }
 
 /// The state topic is deleted, and what the refusal says is done: the slot is dropped.
@@ -112,20 +113,14 @@ async fn a_connector_whose_state_is_gone_tells_what_has_gone_from_the_tables() -
             .refused(|reason| reason.contains("exists already") && reason.contains("drop it and start anew"))
             .await?;
         watched.capture.terminate().await?;
-        watched.drop_slot_and_change().await?;
-        start(&mut watched.capture).await?;
+        drop_slot_and_change(&watched.database).await?;
+        watched.capture.start_streaming().await?;
         let expected = ["r1", "r2", "r3", "r2", "r3", "r4", "-1", "c5"];
         watched.ends_as(&expected, 0).await?;
         // And goes on as after any other first snapshot.
         watched.capture.kill().await?;
-        start(&mut watched.capture).await?;
-        watched.database.execute(ROWS, &[&6, &6]).await?;
-        let records = records_until(&watched.kafka, "ledger", r#"{"id":6}"#).await?;
-        ensure!(
-            story(&records)? == [&expected[..], &["c6"]].concat(),
-            "{:?}",
-            story(&records)?
-        );
+        watched.capture.start_streaming().await?;
+        goes_on(&watched, 6, &[&expected[..], &["c6"]].concat()).await?;
     }
     Ok(())
 }
@@ -135,7 +130,7 @@ async fn a_connector_whose_state_is_gone_tells_what_has_gone_from_the_tables() -
 async fn another_name_on_the_same_topics_tells_what_has_gone_from_the_tables() -> Result<()> {
     for mode in MODES {
         let mut watched = Watched::begin(mode).await?;
-        watched.drop_slot_and_change().await?;
+        drop_slot_and_change(&watched.database).await?;
         watched.capture.start().await?;
         watched
             .capture
@@ -157,11 +152,9 @@ async fn another_name_on_the_same_topics_tells_what_has_gone_from_the_tables() -
         let foreign = [foreign(100, "shop", "another"), foreign(101, "another", "shop")];
         watched.kafka.topics().produce(&topic("ledger"), &foreign).await?;
         watched.configure("another-name", mode);
-        start(&mut watched.capture).await?;
-        watched.database.execute(ROWS, &[&5, &5]).await?;
-        let records = records_until(&watched.kafka, "ledger", r#"{"id":5}"#).await?;
+        watched.capture.start_streaming().await?;
         let expected = ["r1", "r2", "r3", "c100", "c101", "r2", "r3", "r4", "-1", "c5"];
-        ensure!(story(&records)? == expected, "{mode}: {:?}", story(&records)?);
+        goes_on(&watched, 5, &expected).await.context(mode)?;
     }
     Ok(())
 }
@@ -176,7 +169,7 @@ async fn another_cluster_under_another_name_tells_what_it_has_not() -> Result<()
         let wal = "SELECT pg_switch_wal(); INSERT INTO journal VALUES (1, 1, 1, 'x'); SELECT pg_switch_wal()";
         watched.database.batch_execute(wal).await?;
         watched.database.execute(ROWS, &[&6, &7]).await?;
-        start(&mut watched.capture).await?;
+        watched.capture.start_streaming().await?;
         watched.follower.row(7).await?;
         watched.capture.terminate().await?;
         watched.postgres = Postgres::start(Version::Installed)?;
@@ -193,7 +186,7 @@ async fn another_cluster_under_another_name_tells_what_it_has_not() -> Result<()
             .await?;
         watched.capture.terminate().await?;
         watched.configure("another-name", mode);
-        start(&mut watched.capture).await?;
+        watched.capture.start_streaming().await?;
         watched.database.execute(ROWS, &[&5, &5]).await?;
         watched.follower.row(5).await?;
         watched
@@ -231,10 +224,9 @@ async fn a_connector_that_follows_on_debezium_tells_what_has_gone_from_the_table
     capture.start().await?;
     capture.refused(|reason| reason.contains("exists already")).await?;
     capture.terminate().await?;
-    let gap = format!("SELECT pg_drop_replication_slot('{SLOT}'); DELETE FROM ledger WHERE id = 1");
-    database.batch_execute(&gap).await?;
-    start(&mut capture).await?;
-    database.execute(ROWS, &[&4, &4]).await?;
+    drop_slot_and_change(&database).await?;
+    capture.start_streaming().await?;
+    database.execute(ROWS, &[&5, &5]).await?;
     let table = oracle::select(&database, "ledger").await?;
     let late = Follower::start(gateway.address(), "ledger", true);
     for follower in [&follower, &late] {
@@ -270,12 +262,8 @@ async fn a_first_snapshot_that_was_cut_off_shows_no_row_that_has_gone_since() ->
     capture.start().await?;
     let some = |records: &[Record]| records.len() >= 4;
     for table in ["a", "b"] {
-        until("the topic", || async {
-            Ok((!kafka.topics().partitions(&topic(table))?.is_empty()).then_some(()))
-        })
-        .await
-        .with_context(|| format!("{table}: {}", capture.log_text()))?;
-        kafka.topics().read_until(&topic(table), some).await?;
+        let read = kafka.topics().read_until(&topic(table), some).await;
+        read.with_context(|| format!("{table}: {}", capture.log_text()))?;
     }
     let mut gateway = Rowcast::gateway(&kafka.address(), &[topic("a")])?;
     gateway.start_ready().await?;
@@ -286,7 +274,7 @@ async fn a_first_snapshot_that_was_cut_off_shows_no_row_that_has_gone_since() ->
         .batch_execute("DELETE FROM a WHERE id <= 2; DELETE FROM b WHERE id <= 2")
         .await?;
     gate.batch_execute("SELECT pg_advisory_unlock(42)").await?;
-    start(&mut capture).await?;
+    capture.start_streaming().await?;
     let table = oracle::select(&database, "a").await?;
     follower.until("the table", |seen| seen.rows == table).await?;
     let late = Follower::start(gateway.address(), "a", true);
@@ -319,7 +307,7 @@ async fn a_topic_that_was_deleted_is_filled_again_where_the_mode_allows_it() -> 
         watched.capture.refused(names_ways_out).await?;
         watched.capture.terminate().await?;
         watched.capture.set("snapshot.mode", "when_needed");
-        start(&mut watched.capture).await?;
+        watched.capture.start_streaming().await?;
         watched.database.execute(ROWS, &[&5, &5]).await?;
         records_until(&watched.kafka, "ledger", r#"{"id":5}"#).await?;
         let mut records = topics.read(&topic("ledger")).await?;
@@ -336,7 +324,7 @@ async fn a_topic_that_was_deleted_is_filled_again_where_the_mode_allows_it() -> 
         // Once is enough, and `initial` is content with the topic as it is now.
         watched.capture.kill().await?;
         watched.capture.set("snapshot.mode", "initial");
-        start(&mut watched.capture).await?;
+        watched.capture.start_streaming().await?;
         watched.database.execute(ROWS, &[&6, &6]).await?;
         records_until(&watched.kafka, "ledger", r#"{"id":6}"#).await?;
         let records = topics.read(&topic("ledger")).await?;
@@ -358,18 +346,14 @@ async fn a_topic_that_is_deleted_while_it_is_filled_is_filled_again() -> Result<
         let mut capture = Rowcast::capture(&postgres, "public.ledger", &kafka.address())?;
         capture.set("exactly.once.support", mode);
         capture.set("snapshot.mode", "when_needed");
-        start(&mut capture).await?;
+        capture.start_streaming().await?;
         database.execute(ROWS, &[&4, &4]).await?;
         records_until(&kafka, "ledger", r#"{"id":4}"#).await?;
         kafka.topics().delete(&topic("ledger")).await?;
         database.execute(ROWS, &[&5, &5]).await?;
-        until("the topic", || async {
-            Ok((!kafka.topics().partitions(&topic("ledger"))?.is_empty()).then_some(()))
-        })
-        .await
-        .with_context(|| capture.log_text())?;
         let is_read = |records: &[Record]| records.iter().filter(|record| record.value.is_some()).count() >= 6;
-        let records = kafka.topics().read_until(&topic("ledger"), is_read).await?;
+        let records = kafka.topics().read_until(&topic("ledger"), is_read).await;
+        let records = records.with_context(|| capture.log_text())?;
         ensure!(
             story(&records)? == ["c5", "r1", "r2", "r3", "r4", "r5"],
             "{mode}: {:?}",
@@ -385,9 +369,9 @@ async fn a_connector_whose_topic_was_deleted_starts_anew_under_another_name() ->
     for mode in MODES {
         let mut watched = Watched::begin(mode).await?;
         watched.kafka.topics().delete(&topic("ledger")).await?;
-        watched.drop_slot_and_change().await?;
+        drop_slot_and_change(&watched.database).await?;
         watched.configure("another-name", mode);
-        start(&mut watched.capture).await?;
+        watched.capture.start_streaming().await?;
         watched.ends_as(&["r2", "r3", "r4", "c5"], 1).await?;
     }
     Ok(())
@@ -412,10 +396,6 @@ async fn a_deleted_topic_is_filled_again_although_the_first_attempt_was_killed()
         );
         watched.capture.start().await?;
         // The change that came before the snapshot is there, so the topic is made and known.
-        until("the topic", || async {
-            Ok((!watched.kafka.topics().partitions(&topic("ledger"))?.is_empty()).then_some(()))
-        })
-        .await?;
         records_until(&watched.kafka, "ledger", r#"{"id":4}"#).await?;
         until("the table to be read", || async {
             let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
@@ -425,7 +405,7 @@ async fn a_deleted_topic_is_filled_again_although_the_first_attempt_was_killed()
         .await?;
         watched.capture.kill().await?;
         locked.batch_execute("SELECT pg_advisory_unlock(42)").await?;
-        start(&mut watched.capture).await?;
+        watched.capture.start_streaming().await?;
         watched.ends_as(&["c4", "r1", "r2", "r3", "r4", "c5"], 1).await?;
     }
     Ok(())

@@ -25,8 +25,7 @@ async fn a_connector_that_kafka_does_not_answer_goes_on_with_its_state() -> Resu
     let database = workload::watched_tables(&postgres).await?;
     let kafka = Kafka::start().await?;
     let mut first = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
-    first.start_ready().await?;
-    first.logged(|line| line.contains("\"streaming\"")).await?;
+    first.start_streaming().await?;
     workload::write_marker(&database, -1).await?;
     // One that is always about to ask: whoever stands by looks again and again.
     let mut second = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
@@ -164,8 +163,7 @@ async fn a_broker_that_hangs_under_load_loses_and_repeats_nothing_and_costs_no_m
         let kafka = Kafka::start().await?;
         let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
         capture.set("exactly.once.support", exactly_once_support);
-        capture.start_ready().await?;
-        capture.logged(|line| line.contains("\"streaming\"")).await?;
+        capture.start_streaming().await?;
         let load = Load::start(postgres.port(), 2, &mut random);
         load.wrote(50).await?;
         kafka.pause()?;
@@ -199,8 +197,7 @@ async fn a_process_stops_while_the_broker_hangs() -> Result<()> {
     for exactly_once_support in ["requested", "required"] {
         let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
         capture.set("exactly.once.support", exactly_once_support);
-        capture.start_ready().await?;
-        capture.logged(|line| line.contains("\"streaming\"")).await?;
+        capture.start_streaming().await?;
         let mut gateway = Rowcast::gateway(&kafka.address(), &TABLES.map(topic))?;
         gateway.start().await?;
         kafka.pause()?;

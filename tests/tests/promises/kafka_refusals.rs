@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use rowcast_tests::{
-    kafka::{Kafka, WITH_RIGHTS},
+    kafka::{Kafka, MODES, WITH_RIGHTS},
     postgres::{Postgres, Version},
     process::{Rowcast, SLOT, topic},
     workload::{self, TABLES},
@@ -11,9 +11,6 @@ use rowcast_tests::{
 use tokio_postgres::Client;
 
 use crate::kafka_away::the_topics_hold_what_was_committed;
-
-/// In both modes, as Connect names them.
-const MODES: [&str; 2] = ["requested", "required"];
 
 struct Place {
     kafka: Kafka,
@@ -31,8 +28,7 @@ impl Place {
         let kafka = Kafka::start_with(&WITH_RIGHTS).await?;
         let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
         capture.set("exactly.once.support", mode);
-        capture.start_ready().await?;
-        capture.logged(|line| line.contains("\"streaming\"")).await?;
+        capture.start_streaming().await?;
         let place = Place {
             kafka,
             capture,

@@ -57,8 +57,7 @@ async fn always(test: &str, exactly_once_support: &str) -> Result<()> {
     let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
     capture.set("snapshot.mode", "always");
     capture.set("exactly.once.support", exactly_once_support);
-    capture.start_ready().await?;
-    capture.logged(|line| line.contains("\"streaming\"")).await?;
+    capture.start_streaming().await?;
     workload::fill(&database, ROWS).await?;
     let load = Load::start_after(postgres.port(), 1, &mut random, ROWS);
     for round in 0..repetitions(3, 30) {
@@ -147,14 +146,12 @@ async fn when_needed(exactly_once_support: &str) -> Result<()> {
     let mut capture = Rowcast::capture(&postgres, "public.ledger", &kafka.address())?;
     capture.set("exactly.once.support", exactly_once_support);
     capture.set("snapshot.mode", "when_needed");
-    capture.start_ready().await?;
-    capture.logged(|line| line.contains("\"streaming\"")).await?;
+    capture.start_streaming().await?;
     capture.terminate().await?;
     let gap = format!("SELECT pg_drop_replication_slot('{SLOT}'); DELETE FROM ledger WHERE id = 1");
     database.batch_execute(&gap).await?;
     database.execute(rows, &[&4, &4]).await?;
-    capture.start_ready().await?;
-    capture.logged(|line| line.contains("\"streaming\"")).await?;
+    capture.start_streaming().await?;
     database.execute(rows, &[&5, &5]).await?;
     let expected = ["r1", "r2", "r3", "r2", "r3", "r4", "-1", "c5"];
     let records = records_until(&kafka, "ledger", r#"{"id":5}"#).await?;

@@ -56,8 +56,7 @@ async fn a_topic_is_made_with_the_partitions_and_settings_of_its_group() -> Resu
     ] {
         capture.set(property, value);
     }
-    capture.start_ready().await?;
-    capture.logged(|line| line.contains("\"streaming\"")).await?;
+    capture.start_streaming().await?;
     for (table, partitions, configuration) in [
         ("orders", 3, "min.insync.replicas=1"),
         ("orders_log", 5, "retention.ms=86400000"),
@@ -109,8 +108,7 @@ async fn a_topic_that_is_given_more_partitions_keeps_the_order_of_each_key() -> 
     let mut capture = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
     capture.set("topic.creation.default.partitions", "2");
     capture.set("topic.creation.default.replication.factor", "1");
-    capture.start_ready().await?;
-    capture.logged(|line| line.contains("\"streaming\"")).await?;
+    capture.start_streaming().await?;
     let mut gateway = Rowcast::gateway(&kafka.address(), &TABLES.map(topic))?;
     gateway.start_ready().await?;
     let followers = workload::follow_tables_live(gateway.address()).await?;

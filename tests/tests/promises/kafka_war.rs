@@ -47,8 +47,7 @@ async fn war(test: &str, exactly_once_support: &str) -> Result<()> {
     let kafka = Kafka::start().await?;
     let mut at_work = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
     at_work.set("exactly.once.support", exactly_once_support);
-    at_work.start_ready().await?;
-    at_work.logged(|line| line.contains("\"streaming\"")).await?;
+    at_work.start_streaming().await?;
     let mut standing_by = Rowcast::capture(&postgres, &workload::include_list(), &kafka.address())?;
     standing_by.set("exactly.once.support", exactly_once_support);
     standing_by.start().await?;

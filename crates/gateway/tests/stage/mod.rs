@@ -115,6 +115,17 @@ impl Stage {
     }
 }
 
+/// The topic, made with several partitions, and who writes to them.
+pub fn spread(log: &dyn Log, partitions: u32) -> Box<dyn Appender> {
+    let creation = TopicCreation {
+        partitions: Some(partitions),
+        ..TopicCreation::default()
+    };
+    log.ensure_topic(TOPIC, &creation).expect("the topic is made");
+    log.appender(&WriterId::new("test"))
+        .expect("an embedded log has one for all")
+}
+
 /// The one partition of a topic.
 pub fn partition(topic: &str) -> TopicPartition {
     TopicPartition {
