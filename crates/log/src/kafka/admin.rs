@@ -357,9 +357,15 @@ fn is_unknown(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_some_and(|code| unknown.contains(&code))
 }
 
-/// The partition's leader is being chosen, or does not know of it yet: of a topic just made, or when a broker went away.
+/// The partition's leader is being chosen, or does not know of it yet, or of how often it was chosen: of a topic just made, or
+/// when a broker went away.
 fn is_leaderless(error: &KafkaError) -> bool {
-    let leaderless = [Code::LeaderNotAvailable, Code::NotLeaderForPartition];
+    let leaderless = [
+        Code::LeaderNotAvailable,
+        Code::NotLeaderForPartition,
+        Code::UnknownLeaderEpoch,
+        Code::FencedLeaderEpoch,
+    ];
     error
         .rdkafka_error_code()
         .is_some_and(|code| leaderless.contains(&code))
@@ -418,5 +424,19 @@ pub(crate) fn wait_at_most<T>(future: impl Future<Output = T>, patience: Duratio
             Poll::Pending if began.elapsed() >= patience => return None,
             Poll::Pending => thread::park_timeout(patience.saturating_sub(began.elapsed())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen of topics that were made a moment ago: a first snapshot was begun anew for it, and had its rows twice.
+    #[test]
+    fn a_leader_that_does_not_know_of_itself_yet_is_asked_again() {
+        for code in [Code::NotLeaderForPartition, Code::UnknownLeaderEpoch] {
+            assert!(is_leaderless(&KafkaError::OffsetFetch(code)), "{code}");
+        }
+        assert!(!is_leaderless(&KafkaError::OffsetFetch(Code::TopicAuthorizationFailed)));
     }
 }
